@@ -1,0 +1,27 @@
+//! One actor an appliance, and the pure core it runs.
+//!
+//! [`registry`] (called by [`crate::shard`]) owns the actors; [`actor`] is a shell: it receives,
+//! calls [`core`], performs what comes out, decides nothing. The machines below the core are
+//! sans-IO: they take `now` and return outputs.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`message`] | what goes into the core and what comes out |
+//! | [`core`] | composes the machines |
+//! | [`dialogue`] | dialogue ids: what is awaited, what is stale |
+//! | [`capture`] | one utterance: slices, limits, its end |
+//! | [`queue`] | the order of directives, one blocking one at a time |
+//! | [`attachments`] | attachments waiting for their directive, and directives for theirs |
+//! | [`context`] | the context of every event |
+//! | [`complaints`] | `down/error`, at most ten in ten seconds |
+
+pub mod actor;
+pub mod attachments;
+pub mod capture;
+pub mod complaints;
+pub mod context;
+pub mod core;
+pub mod dialogue;
+pub mod message;
+pub mod queue;
+pub mod registry;

@@ -1,0 +1,117 @@
+//! Appliances and their sealed tokens, in SQLite (a home hub) or PostgreSQL (a fleet).
+//!
+//! Called by the command line (provisioning), by [`crate::shard`] (which appliances exist) and by
+//! the appliance's actor (tokens). Both stores run one contract suite, `tests/store.rs`.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`seal`] | AEAD sealing of tokens with `store.secret_key` |
+//! | [`password`] | MQTT passwords and their hashes, in Mosquitto's own format |
+//! | [`sqlite`], [`postgres`] | the two stores |
+
+pub mod password;
+pub mod postgres;
+pub mod seal;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{ids::ApplianceId, secret::Secret};
+
+/// A provisioned appliance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Appliance {
+    /// Its id, also its MQTT user name.
+    pub id: ApplianceId,
+    /// CLOVA's `model_id`.
+    pub model_id: String,
+    /// Language of its requests: `ko`, `en` or `ja`.
+    pub lang: String,
+    /// CLOVA's `device_id`; also the `deviceUUID` of its utterances.
+    pub device_id: String,
+    /// Its MQTT password's hash, in Mosquitto's `$7$` format.
+    pub password_hash: String,
+    /// Its CLOVA tokens while it is paired.
+    pub tokens: Option<Tokens>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// What pairing with CLOVA yields (auth 4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokens {
+    /// Bearer token for every CIC request.
+    pub access_token: Secret,
+    /// Renews the access token.
+    pub refresh_token: Secret,
+    /// When the access token was issued.
+    pub issued_at: Timestamp,
+    /// When the access token ends.
+    pub expires_at: Timestamp,
+}
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// An appliance of this id exists already.
+    #[error("an appliance with this id exists already")]
+    Duplicate,
+    /// No appliance of this id exists.
+    #[error("no appliance with this id exists")]
+    NotFound,
+    /// A sealed token cannot be opened: `store.secret_key` is not the one that sealed it.
+    #[error("a sealed token cannot be opened; store.secret_key is not the one that sealed it")]
+    Sealed,
+    /// The schema is older or newer than this program and `store.migrate` is off.
+    #[error("the store's schema does not fit this program: {0}; run `cic-gateway migrate`")]
+    Schema(String),
+    /// The configuration does not lead to a usable store.
+    #[error("{0}")]
+    Config(String),
+    /// The database is away or refused; retrying later may help.
+    #[error("the database does not answer: {0}")]
+    Unavailable(#[source] anyhow::Error),
+}
+
+/// The appliances of a gateway.
+///
+/// Every change raises [`ApplianceStore::revision`], also one made by another process, so that a
+/// running gateway follows `cic-gateway appliance ...` by polling one number.
+#[async_trait]
+pub trait ApplianceStore: Send + Sync {
+    /// Adds an appliance. [`StoreError::Duplicate`] if its id is taken.
+    async fn add(&self, appliance: &Appliance) -> Result<(), StoreError>;
+    /// One appliance.
+    async fn get(&self, id: &ApplianceId) -> Result<Option<Appliance>, StoreError>;
+    /// All appliances, by id.
+    async fn list(&self) -> Result<Vec<Appliance>, StoreError>;
+    /// Removes an appliance and its tokens. [`StoreError::NotFound`] if there is none.
+    async fn remove(&self, id: &ApplianceId) -> Result<(), StoreError>;
+    /// Stores what a pairing yielded, replacing what was there.
+    async fn set_tokens(&self, id: &ApplianceId, tokens: &Tokens) -> Result<(), StoreError>;
+    /// Stores what a refresh yielded, if the tokens are still those that were refreshed; `false`
+    /// when somebody paired or unpaired meanwhile. Does not raise the revision.
+    async fn renew_tokens(
+        &self,
+        id: &ApplianceId,
+        old_refresh_token: &Secret,
+        tokens: &Tokens,
+    ) -> Result<bool, StoreError>;
+    /// Forgets the tokens; fine if there were none. [`StoreError::NotFound`] without appliance.
+    async fn clear_tokens(&self, id: &ApplianceId) -> Result<(), StoreError>;
+    /// A number that grows with every change to the set of appliances or their pairing.
+    async fn revision(&self) -> Result<i64, StoreError>;
+    /// The password under which the gateway itself and the embedded broker know each other, and
+    /// which `broker export` writes; made once, sealed.
+    async fn gateway_password(&self) -> Result<Secret, StoreError>;
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+    /// Ends all connections.
+    async fn close(&self);
+}
+
+/// A store shared by everything in a process.
+pub type SharedStore = Arc<dyn ApplianceStore>;

@@ -1,0 +1,250 @@
+//! Every metric of the gateway, declared in one place (contract section 5).
+//!
+//! No label carries an appliance id, a token or a text. A labelled family appears with its first
+//! sample. Cloning is cheap: every field shares its family.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
+};
+
+const NAMESPACE: &str = "cic_gateway";
+
+/// Buckets for what happens within a process, in seconds.
+const RELAY_BUCKETS: &[f64] =
+    &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+/// Buckets for what crosses a network, in seconds.
+const NETWORK_BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// All metrics, sharing one registry.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// `appliances{state}`: appliances by session state.
+    pub appliances: IntGaugeVec,
+    /// `cic_connects_total{result}`: attempts to connect, by how they ended.
+    pub cic_connects: IntCounterVec,
+    /// `cic_events_total{namespace,name,result}`: events, by how CIC took them.
+    pub cic_events: IntCounterVec,
+    /// `cic_directives_total{namespace,name,outcome}`: delivered, superseded, unknown, invalid.
+    pub cic_directives: IntCounterVec,
+    /// `cic_event_seconds`: request to response headers.
+    pub cic_event_seconds: Histogram,
+    /// `cic_ping_seconds`: PING to its acknowledgement.
+    pub cic_ping_seconds: Histogram,
+    /// `cic_session_errors_total{reason}`: lost sessions, by reason.
+    pub cic_session_errors: IntCounterVec,
+    /// `dialogue_first_audio_seconds`: end of user speech to the first TTS byte published.
+    pub dialogue_first_audio_seconds: Histogram,
+    /// `audio_relay_seconds`: audio message received from MQTT to handed to HTTP/2.
+    pub audio_relay_seconds: Histogram,
+    /// `audio_bytes_total{direction}`: up (to CIC), down (to appliances).
+    pub audio_bytes: IntCounterVec,
+    /// `audio_dropped_total{reason}`: audio that never reached its destination, in messages.
+    pub audio_dropped: IntCounterVec,
+    /// `dropped_total{what}`: everything else that was given up because a bound was reached.
+    pub dropped: IntCounterVec,
+    /// `mqtt_messages_total{direction,topic}`: topic is the part after `up/` or `down/`.
+    pub mqtt_messages: IntCounterVec,
+    /// `mqtt_connected`: 1 while the broker connection stands.
+    pub mqtt_connected: IntGauge,
+    /// `input_errors_total{code}`: what appliances sent and the gateway could not use.
+    pub input_errors: IntCounterVec,
+    /// `store_seconds{op}`: time of a store operation.
+    pub store_seconds: prometheus::HistogramVec,
+    /// `store_errors_total{op}`: store operations that failed.
+    pub store_errors: IntCounterVec,
+    /// `token_refresh_total{result}`: ok, rejected, failed.
+    pub token_refresh: IntCounterVec,
+    /// `actor_restarts_total`: appliance actors that panicked and were respawned.
+    pub actor_restarts: IntCounter,
+}
+
+impl Metrics {
+    /// A fresh set with its own registry.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let r = &registry;
+        let build = gauge_vec(r, "build_info", "Version of this program, always 1.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            appliances: gauge_vec(r, "appliances", "Appliances by session state.", &["state"]),
+            cic_connects: counter_vec(
+                r,
+                "cic_connects_total",
+                "Attempts to connect to CIC.",
+                &["result"],
+            ),
+            cic_events: counter_vec(
+                r,
+                "cic_events_total",
+                "Events sent to CIC.",
+                &["namespace", "name", "result"],
+            ),
+            cic_directives: counter_vec(
+                r,
+                "cic_directives_total",
+                "Directives received from CIC.",
+                &["namespace", "name", "outcome"],
+            ),
+            cic_event_seconds: histogram(
+                r,
+                "cic_event_seconds",
+                "Event request to response headers.",
+                NETWORK_BUCKETS,
+            ),
+            cic_ping_seconds: histogram(
+                r,
+                "cic_ping_seconds",
+                "HTTP/2 PING to its acknowledgement.",
+                NETWORK_BUCKETS,
+            ),
+            cic_session_errors: counter_vec(
+                r,
+                "cic_session_errors_total",
+                "CIC sessions lost.",
+                &["reason"],
+            ),
+            dialogue_first_audio_seconds: histogram(
+                r,
+                "dialogue_first_audio_seconds",
+                "End of user speech to the first TTS byte published.",
+                NETWORK_BUCKETS,
+            ),
+            audio_relay_seconds: histogram(
+                r,
+                "audio_relay_seconds",
+                "Audio message received from MQTT to handed to HTTP/2.",
+                RELAY_BUCKETS,
+            ),
+            audio_bytes: counter_vec(
+                r,
+                "audio_bytes_total",
+                "Audio bytes relayed.",
+                &["direction"],
+            ),
+            audio_dropped: counter_vec(
+                r,
+                "audio_dropped_total",
+                "Audio messages dropped.",
+                &["reason"],
+            ),
+            dropped: counter_vec(
+                r,
+                "dropped_total",
+                "Messages given up because a bound was reached.",
+                &["what"],
+            ),
+            mqtt_messages: counter_vec(
+                r,
+                "mqtt_messages_total",
+                "MQTT messages.",
+                &["direction", "topic"],
+            ),
+            mqtt_connected: gauge(r, "mqtt_connected", "1 while the broker connection stands."),
+            input_errors: counter_vec(
+                r,
+                "input_errors_total",
+                "Messages from appliances that could not be used.",
+                &["code"],
+            ),
+            store_seconds: histogram_vec(r, "store_seconds", "Time of a store operation.", &["op"]),
+            store_errors: counter_vec(
+                r,
+                "store_errors_total",
+                "Store operations that failed.",
+                &["op"],
+            ),
+            token_refresh: counter_vec(
+                r,
+                "token_refresh_total",
+                "Refreshes of access tokens.",
+                &["result"],
+            ),
+            actor_restarts: counter(
+                r,
+                "actor_restarts_total",
+                "Appliance actors respawned after a panic.",
+            ),
+            registry,
+        }
+    }
+
+    /// The Prometheus text exposition of everything.
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        debug_assert!(encoded.is_ok(), "own metric families always encode");
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let collector = made.expect("metric names and labels are constants of this file");
+    registry.register(Box::new(collector.clone())).expect("each name is registered once");
+    collector
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace(NAMESPACE)
+}
+
+fn counter(r: &Registry, name: &str, help: &str) -> IntCounter {
+    register(r, IntCounter::with_opts(opts(name, help)))
+}
+
+fn counter_vec(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(r, IntCounterVec::new(opts(name, help), labels))
+}
+
+fn gauge(r: &Registry, name: &str, help: &str) -> IntGauge {
+    register(r, IntGauge::with_opts(opts(name, help)))
+}
+
+fn gauge_vec(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register(r, IntGaugeVec::new(opts(name, help), labels))
+}
+
+fn histogram(r: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    let opts = HistogramOpts::new(name, help).namespace(NAMESPACE).buckets(buckets.to_vec());
+    register(r, Histogram::with_opts(opts))
+}
+
+fn histogram_vec(
+    r: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::HistogramVec {
+    let opts =
+        HistogramOpts::new(name, help).namespace(NAMESPACE).buckets(NETWORK_BUCKETS.to_vec());
+    register(r, prometheus::HistogramVec::new(opts, labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exposition_starts_with_build_info_and_shows_families_with_their_first_sample() {
+        let metrics = Metrics::new();
+        let version = env!("CARGO_PKG_VERSION");
+        assert!(
+            metrics
+                .render()
+                .contains(&format!("cic_gateway_build_info{{version=\"{version}\"}} 1"))
+        );
+        assert!(!metrics.render().contains("cic_gateway_input_errors_total"));
+        metrics.input_errors.with_label_values(&["invalid_json"]).inc();
+        assert!(
+            metrics.render().contains("cic_gateway_input_errors_total{code=\"invalid_json\"} 1")
+        );
+    }
+}
