@@ -12,6 +12,7 @@
 //! | [`capture`] | one utterance: slices, limits, its end |
 //! | [`queue`] | the order of directives, one blocking one at a time |
 //! | [`attachments`] | attachments waiting for their directive, and directives for theirs |
+//! | [`speech`] | the Speak that is playing |
 //! | [`context`] | the context of every event |
 //! | [`complaints`] | `down/error`, at most ten in ten seconds |
 
@@ -25,3 +26,4 @@ pub mod dialogue;
 pub mod message;
 pub mod queue;
 pub mod registry;
+pub mod speech;
