@@ -135,6 +135,13 @@ impl Attachments {
         }
     }
 
+    /// Like [`Attachments::discard`], for one that was claimed before.
+    pub fn forget(&mut self, id: &ContentId) {
+        if let Some((source, since)) = self.known.get(id).map(|a| (a.source, a.since)) {
+            self.discard(id, source, since);
+        }
+    }
+
     /// Nothing more comes from this source. Returns how many attachments no directive wanted.
     pub fn source_ended(&mut self, source: Source) -> (usize, Vec<(ContentId, Passing)>) {
         let mine = self.known.iter_mut().filter(|(_, a)| a.source == source && a.ended.is_none());

@@ -145,6 +145,12 @@ impl Capture {
         Some((active.utterance, active.key, rest))
     }
 
+    /// Audio of this utterance will be dropped without complaint: it was refused.
+    pub fn refuse(&mut self, utterance: UtteranceId) {
+        self.early.take_if(|early| early.utterance == utterance);
+        self.remember(utterance);
+    }
+
     /// When [`Capture::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let silent = self.active.as_ref().map(|active| active.newest + SILENT);

@@ -60,10 +60,11 @@ impl Contexts {
 
     /// Every context object: the reported ones and, if there is one, the speech state.
     pub fn assemble<'a>(&'a self, speech_state: Option<&'a RawValue>) -> Vec<ContextObject<'a>> {
-        let reported = self
-            .objects
-            .iter()
-            .map(|((namespace, name), payload)| ContextObject { namespace, name, payload });
+        let reported = self.objects.iter().map(|((namespace, name), payload)| ContextObject {
+            namespace,
+            name,
+            payload,
+        });
         let speech = speech_state.map(|payload| ContextObject {
             namespace: "SpeechSynthesizer",
             name: "SpeechState",
@@ -117,9 +118,8 @@ mod tests {
     #[test]
     fn an_appliance_cannot_grow_its_context_without_bound() {
         let mut contexts = Contexts::default();
-        let taken = (0..100)
-            .filter(|n| contexts.take(report("X", &format!("C{n}"), "{}")).is_ok())
-            .count();
+        let taken =
+            (0..100).filter(|n| contexts.take(report("X", &format!("C{n}"), "{}")).is_ok()).count();
         assert_eq!(taken, MAX_OBJECTS);
         let huge = format!("{:?}", "x".repeat(MAX_BYTES));
         assert_eq!(contexts.take(report("X", "C0", &huge)), Err(NotTaken::Full));

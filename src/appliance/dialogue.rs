@@ -112,7 +112,12 @@ impl Dialogues {
     }
 
     /// The table of dialogue 2.2: an id that is neither the latest nor in flight.
-    fn judge_foreign(&self, directive: &Directive, id: &DialogRequestId, origin: Origin) -> Verdict {
+    fn judge_foreign(
+        &self,
+        directive: &Directive,
+        id: &DialogRequestId,
+        origin: Origin,
+    ) -> Verdict {
         match (origin, self.own.contains(id), is_spoken(directive)) {
             (Origin::Event, true, true) => Verdict::Discard,
             (Origin::Event, true, false) => Verdict::Immediate,

@@ -23,6 +23,7 @@ pub mod complaints;
 pub mod context;
 pub mod core;
 pub mod dialogue;
+pub mod env;
 pub mod message;
 pub mod queue;
 pub mod registry;

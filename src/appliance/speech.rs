@@ -50,6 +50,13 @@ pub struct Playing {
     deadline: Instant,
 }
 
+impl Playing {
+    /// Whether the appliance has reported that it plays.
+    pub fn has_started(&self) -> bool {
+        self.started
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Delivered,

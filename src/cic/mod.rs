@@ -12,6 +12,7 @@
 //! | [`multipart`] | sans-IO: incremental parser, and the encoder of events |
 //! | [`directive`] | a directive's header, with its payload left raw |
 //! | [`event`] | the JSON part of an event |
+//! | [`names`] | every message name of CIC |
 //! | [`auth`] | the auth API: codes and refresh tokens become access tokens |
 //! | [`tls`] | one shared client configuration |
 //! | [`user_agent`] | CIC's User-Agent grammar |
@@ -22,6 +23,7 @@ pub mod event;
 pub mod link;
 pub mod message;
 pub mod multipart;
+pub mod names;
 pub mod session;
 pub mod tls;
 pub mod user_agent;

@@ -1,1 +1,142 @@
-//! (being written)
+//! The unit of ownership: a set of appliances, the thread they run on, and their MQTT connection.
+//!
+//! Started and stopped by [`crate::app`]. Nothing above knows how many shards there are; a home
+//! hub has one.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    appliance::{env::Env, registry::Registry},
+    mqtt::link::{Handler, Link},
+    store::{ApplianceStore, StoreError},
+};
+
+/// How often the store is asked whether `cic-gateway appliance ...` has changed anything, and the
+/// actors are checked for panics.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// How long stopping actors may take: their own 5 s for what is under way, and a little more.
+const STOP_ACTORS: Duration = Duration::from_secs(7);
+/// How long the publisher may take to empty its queue at the end.
+const STOP_LINK: Duration = Duration::from_secs(2);
+
+/// The routing end of a shard, made before its broker connection.
+#[derive(Clone, Default)]
+pub struct Router(Rc<RefCell<Option<Registry>>>);
+
+impl Router {
+    /// What the broker connection hands its messages to.
+    pub fn handler(&self) -> Handler {
+        let registry = self.0.clone();
+        Box::new(move |inbound| match registry.borrow_mut().as_mut() {
+            Some(registry) => registry.route(inbound),
+            None => crate::mqtt::link::Taken::Later(inbound),
+        })
+    }
+}
+
+/// A running shard.
+pub struct Shard {
+    registry: Rc<RefCell<Option<Registry>>>,
+    link: Link,
+    follower: JoinHandle<()>,
+}
+
+impl Shard {
+    /// Starts the actors of all provisioned appliances on the current thread.
+    ///
+    /// # Errors
+    /// When the store cannot say which appliances there are.
+    pub async fn start(router: Router, link: Link, env: Rc<Env>) -> Result<Self, StoreError> {
+        let revision = env.store.revision().await?;
+        let appliances = env.store.list().await?;
+        let store = env.store.clone();
+        let mut registry = Registry::new(env);
+        registry.provision(appliances);
+        *router.0.borrow_mut() = Some(registry);
+        let (registry, connected) = (router.0, link.connected());
+        let follow = Follower { registry: registry.clone(), store, revision, connected };
+        let follower = tokio::task::spawn_local(follow.run());
+        Ok(Self { registry, link, follower })
+    }
+
+    /// Whether the broker connection stands.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.link.connected()
+    }
+
+    /// Lets the actors finish what is under way, publishes what is queued, disconnects.
+    pub async fn stop(self) {
+        self.follower.abort();
+        let stopping = self.registry.borrow_mut().as_mut().map(Registry::stop).unwrap_or_default();
+        let all = futures_util::future::join_all(stopping);
+        if tokio::time::timeout(STOP_ACTORS, all).await.is_err() {
+            tracing::warn!("some appliances' sessions did not close in time");
+        }
+        self.link.stop(STOP_LINK).await;
+    }
+}
+
+/// Follows the store, the broker connection and the actors' health.
+struct Follower {
+    registry: Rc<RefCell<Option<Registry>>>,
+    store: std::sync::Arc<dyn ApplianceStore>,
+    revision: i64,
+    connected: watch::Receiver<bool>,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let mut ticks = tokio::time::interval(FOLLOW);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut was_connected = false;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    self.sweep();
+                    self.follow_store().await;
+                }
+                changed = self.connected.changed() => {
+                    if changed.is_err() { return }
+                    let connected = *self.connected.borrow_and_update();
+                    if connected && was_connected {
+                        self.broker_returned();
+                    }
+                    was_connected |= connected;
+                }
+            }
+        }
+    }
+
+    fn sweep(&self) {
+        if let Some(registry) = self.registry.borrow_mut().as_mut() {
+            registry.sweep();
+        }
+    }
+
+    fn broker_returned(&self) {
+        if let Some(registry) = self.registry.borrow().as_ref() {
+            registry.broker_returned();
+        }
+    }
+
+    async fn follow_store(&mut self) {
+        if let Err(error) = self.try_follow_store().await {
+            tracing::warn!(%error, "the store does not answer; provisioning is not followed");
+        }
+    }
+
+    async fn try_follow_store(&mut self) -> Result<(), StoreError> {
+        let revision = self.store.revision().await?;
+        if revision == self.revision {
+            return Ok(());
+        }
+        let appliances = self.store.list().await?;
+        if let Some(registry) = self.registry.borrow_mut().as_mut() {
+            registry.provision(appliances);
+        }
+        self.revision = revision;
+        Ok(())
+    }
+}

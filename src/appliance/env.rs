@@ -1,0 +1,155 @@
+//! What the actors of one shard share: the ways out, and the bounds.
+//!
+//! Made by [`crate::app`]; lives on one thread.
+
+use std::{
+    cell::RefCell,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{core::Measure, message::SessionState};
+use crate::{
+    cic::{
+        auth::{AuthClient, AuthError, Device},
+        link,
+        session::SessionSettings,
+    },
+    clock::SharedClock,
+    ids::ApplianceId,
+    mqtt::link::Publisher,
+    store::{SharedStore, Tokens},
+    telemetry::metrics::Metrics,
+};
+
+/// What the actors of one shard share.
+pub struct Env {
+    /// The way to the appliances.
+    pub publisher: Publisher,
+    /// Tokens are kept here.
+    pub store: SharedStore,
+    /// Refreshes tokens.
+    pub auth: AuthClient,
+    /// What every session needs.
+    pub session: Arc<SessionSettings>,
+    /// Back-off and refresh.
+    pub link: link::Policy,
+    /// Fleet-wide bound on handshakes.
+    pub handshakes: RefCell<Handshakes>,
+    /// The only source of now.
+    pub clock: SharedClock,
+    /// All metrics.
+    pub metrics: Metrics,
+    /// `mqtt.topic_root`.
+    pub topic_root: String,
+    /// `limits.max_utterance`.
+    pub max_utterance: Duration,
+    /// `cic.linger`.
+    pub linger: Duration,
+}
+
+impl Env {
+    /// Refreshes and stores tokens; `None` when somebody paired or unpaired meanwhile.
+    ///
+    /// # Errors
+    /// What the auth server said, or that the store could not keep it.
+    pub async fn refresh(
+        &self,
+        id: &ApplianceId,
+        device: &Device,
+        old: &Tokens,
+    ) -> Result<Option<Tokens>, AuthError> {
+        let refreshed = self.auth.refresh(device, &old.refresh_token, self.clock.now()).await;
+        let result = match &refreshed {
+            Ok(_) => "ok",
+            Err(AuthError::Rejected(_)) => "rejected",
+            Err(_) => "failed",
+        };
+        self.metrics.token_refresh.with_label_values(&[result]).inc();
+        let tokens = refreshed?;
+        match self.store.renew_tokens(id, &old.refresh_token, &tokens).await {
+            Ok(true) => Ok(Some(tokens)),
+            Ok(false) => Ok(None),
+            Err(error) => {
+                // The old refresh token is spent: losing the new one would end the pairing, so
+                // it is used from memory; the store gets the next one.
+                tracing::error!(appliance = %id, %error, "refreshed tokens could not be stored");
+                Ok(Some(tokens))
+            }
+        }
+    }
+
+    /// Moves an appliance from one state's gauge to another's.
+    pub fn count_state(&self, from: Option<SessionState>, to: Option<SessionState>) {
+        let gauge =
+            |state: SessionState| self.metrics.appliances.with_label_values(&[state.as_str()]);
+        if let Some(from) = from {
+            gauge(from).dec();
+        }
+        if let Some(to) = to {
+            gauge(to).inc();
+        }
+    }
+
+    /// Counts what a core reported.
+    pub fn measure(&self, measure: Measure) {
+        let m = &self.metrics;
+        match measure {
+            Measure::Directive { namespace, name, outcome } => {
+                m.cic_directives.with_label_values(&[namespace, name, outcome]).inc();
+            }
+            Measure::Event { namespace, name, result } => {
+                let known = crate::cic::names::known_event(&namespace, &name);
+                let (namespace, name) = known.unwrap_or(("other", "other"));
+                m.cic_events.with_label_values(&[namespace, name, result]).inc();
+            }
+            Measure::Connect(result) => m.cic_connects.with_label_values(&[result]).inc(),
+            Measure::FirstAudio(took) => m.dialogue_first_audio_seconds.observe(took.as_secs_f64()),
+            Measure::InputError(code) => m.input_errors.with_label_values(&[code.as_str()]).inc(),
+            Measure::AudioDropped(reason) => m.audio_dropped.with_label_values(&[reason]).inc(),
+            Measure::Dropped(what) => m.dropped.with_label_values(&[what]).inc(),
+            Measure::AudioDown(bytes) => {
+                m.audio_bytes.with_label_values(&["down"]).inc_by(bytes as u64);
+            }
+        }
+    }
+}
+
+/// A token bucket over all handshakes of a process.
+#[derive(Debug)]
+pub struct Handshakes {
+    interval: Duration,
+    burst: Duration,
+    next: Option<Instant>,
+}
+
+impl Handshakes {
+    /// So many a second, and as many at once after a rest of a second.
+    pub fn per_second(rate: u32) -> Self {
+        let interval = Duration::from_secs(1) / rate.max(1);
+        Self { interval, burst: Duration::from_secs(1), next: None }
+    }
+
+    /// Takes one handshake; returns how long to wait for it.
+    pub fn reserve(&mut self, now: Instant) -> Duration {
+        let earliest = now.checked_sub(self.burst).unwrap_or(now);
+        let slot = self.next.map_or(earliest, |next| next.max(earliest));
+        self.next = Some(slot + self.interval);
+        slot.saturating_duration_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_the_rest_is_spread() {
+        let now = Instant::now() + Duration::from_secs(10);
+        let mut handshakes = Handshakes::per_second(200);
+        let waits: Vec<_> = (0..601).map(|_| handshakes.reserve(now)).collect();
+        assert!(waits[..200].iter().all(Duration::is_zero));
+        assert!(waits[600] > Duration::from_millis(1990) && waits[600] <= Duration::from_secs(2));
+        assert!(handshakes.reserve(now + Duration::from_secs(10)).is_zero());
+    }
+}
