@@ -1,1 +1,612 @@
+//! Whole dialogues, told as what goes in and what comes out.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json, value::RawValue};
+
+use super::*;
+use crate::{
+    appliance::message::{
+        ContextReport, DialogueState, Recognize, SessionState, SpeechProgress, StopReason,
+    },
+    cic::{
+        directive::Directive,
+        message::{AttachmentEvent, CloseReason, Outcome, Source},
+    },
+    clock::{Clock, ManualClock},
+};
+
+struct Bench {
+    core: Core,
+    clock: ManualClock,
+    generation: u64,
+    out: Vec<Output>,
+}
+
+impl Bench {
+    /// An appliance that is paired, online and connected.
+    fn connected() -> Self {
+        let mut bench = Self::offline();
+        bench.up(Up::Status { online: true });
+        bench.up(Up::State(vec![context(
+            "Speaker",
+            "VolumeState",
+            r#"{"volume":3,"muted":false}"#,
+        )]));
+        bench.generation = bench.connect_generation().expect("a session is wanted");
+        bench.notice(Notice::ChannelOpen);
+        bench.directive(Source::Downchannel, "Clova.Hello", None, json!({}));
+        bench.clear();
+        bench
+    }
+
+    fn offline() -> Self {
+        let clock = ManualClock::at("2026-03-02T09:00:00Z".parse().unwrap());
+        let mut core = Core::new(CoreSettings {
+            device_id: "device-1".into(),
+            lang: "en".into(),
+            max_utterance: Duration::from_secs(60),
+            linger: Duration::from_secs(60),
+            link: link::Policy::default(),
+            seed: 1,
+        });
+        let now = clock.now();
+        let expires_at = now.wall.checked_add(Duration::from_secs(864_000)).unwrap();
+        core.handle(Input::Tokens { issued_at: now.wall, expires_at }, now);
+        Self { core, clock, generation: 0, out: Vec::new() }
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.core.handle(input, self.clock.now());
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            self.out.push(output);
+        }
+    }
+
+    fn up(&mut self, up: Up) {
+        self.feed(Input::Up(up));
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.feed(Input::Session(self.generation, notice));
+    }
+
+    /// Lets time pass, waking the core whenever it asks to be woken.
+    fn pass(&mut self, by: Duration) {
+        let end = self.clock.now().mono + by;
+        while let Some(due) = self.core.poll_timeout().filter(|due| *due <= end) {
+            let now = self.clock.now().mono;
+            self.clock.advance(due.saturating_duration_since(now));
+            self.core.handle_timeout(self.clock.now());
+            self.collect();
+        }
+        let now = self.clock.now().mono;
+        self.clock.advance(end.saturating_duration_since(now));
+    }
+
+    fn directive(&mut self, source: Source, name: &str, id: Option<&str>, payload: Value) {
+        let (namespace, name) = name.split_once('.').unwrap();
+        let directive = Directive {
+            namespace: namespace.into(),
+            name: name.into(),
+            message_id: "m".into(),
+            dialog_request_id: id.map(Into::into),
+            payload: RawValue::from_string(payload.to_string()).unwrap(),
+        };
+        self.notice(Notice::Directive { source, directive });
+    }
+
+    fn speak(&mut self, source: Source, id: Option<&str>, token: &str, cid: &str) {
+        let payload = json!({"token": token, "format": "AUDIO_MPEG", "url": format!("cid:{cid}")});
+        self.directive(source, "SpeechSynthesizer.Speak", id, payload);
+    }
+
+    fn attach(&mut self, source: Source, cid: &str) {
+        for event in [
+            AttachmentEvent::Begin { content_type: "application/octet-stream".into() },
+            AttachmentEvent::Data(Bytes::from(format!("bytes of {cid}"))),
+            AttachmentEvent::End,
+        ] {
+            self.notice(Notice::Attachment { source, content_id: cid.into(), event });
+        }
+    }
+
+    fn say(&mut self, utterance: &str, answers: Option<&str>) -> (RequestKey, String) {
+        self.up(Up::Recognize(Recognize {
+            utterance: utterance.into(),
+            lang: None,
+            initiator: None,
+            expect_speech_id: answers.map(Into::into),
+        }));
+        let (key, metadata) = self.last_upload();
+        let id = metadata["event"]["header"]["dialogRequestId"].as_str().unwrap().to_owned();
+        self.audio(utterance, 6400);
+        (key, id)
+    }
+
+    fn audio(&mut self, utterance: &str, length: usize) {
+        let (data, received) = (Bytes::from(vec![1; length]), self.clock.now().mono);
+        self.up(Up::Audio { utterance: utterance.into(), data, received });
+    }
+
+    /// A whole request whose upload is complete; its response is still open.
+    fn ask(&mut self, utterance: &str) -> (Source, RequestKey, String) {
+        let (key, id) = self.say(utterance, None);
+        self.directive(Source::Downchannel, "SpeechRecognizer.StopCapture", Some(&id), json!({}));
+        self.notice(Notice::Sent { key });
+        (Source::Response(key), key, id)
+    }
+
+    fn finish(&mut self, key: RequestKey, outcome: Outcome) {
+        self.notice(Notice::Finished { key, outcome });
+    }
+
+    fn report(&mut self, token: &str, state: SpeechProgress) {
+        self.up(Up::Speech { token: token.into(), state });
+    }
+
+    fn clear(&mut self) {
+        self.out.clear();
+    }
+
+    fn connect_generation(&self) -> Option<u64> {
+        self.out.iter().rev().find_map(|output| match output {
+            Output::Connect { generation } => Some(*generation),
+            _ => None,
+        })
+    }
+
+    fn last_upload(&self) -> (RequestKey, Value) {
+        let upload = self.out.iter().rev().find_map(|output| match output {
+            Output::Session(Command::OpenUpload { key, metadata }) => {
+                Some((*key, serde_json::from_slice(metadata).unwrap()))
+            }
+            _ => None,
+        });
+        upload.expect("an upload was opened")
+    }
+
+    /// Events sent with their keys, as `Namespace.Name` and the whole metadata.
+    fn events(&self) -> Vec<(RequestKey, String, Value)> {
+        let event = |output: &Output| match output {
+            Output::Session(Command::Event { key, metadata }) => {
+                let value: Value = serde_json::from_slice(metadata).unwrap();
+                let header = &value["event"]["header"];
+                let text = |name: &str| header[name].as_str().unwrap().to_owned();
+                let name = format!("{}.{}", text("namespace"), text("name"));
+                Some((*key, name, value))
+            }
+            _ => None,
+        };
+        self.out.iter().filter_map(event).collect()
+    }
+
+    /// What was published, in short.
+    fn downs(&self) -> Vec<String> {
+        let down = |output: &Output| match output {
+            Output::Down(down) => Some(short(down)),
+            _ => None,
+        };
+        self.out.iter().filter_map(down).collect()
+    }
+
+    fn published(&self, text: &str) -> bool {
+        self.downs().iter().any(|down| down == text)
+    }
+
+    fn commands(&self) -> Vec<String> {
+        let command = |output: &Output| match output {
+            Output::Session(Command::FinishUpload { .. }) => Some("finish".to_owned()),
+            Output::Session(Command::Abort { .. }) => Some("abort".to_owned()),
+            Output::Session(Command::Audio { data, .. }) => Some(format!("audio {}", data.len())),
+            _ => None,
+        };
+        self.out.iter().filter_map(command).collect()
+    }
+}
+
+fn context(namespace: &str, name: &str, payload: &str) -> ContextReport {
+    let payload = RawValue::from_string(payload.into()).unwrap();
+    ContextReport { namespace: namespace.into(), name: name.into(), payload }
+}
+
+fn short(down: &Down) -> String {
+    match down {
+        Down::Session { state, .. } => format!("session {}", state.as_str()),
+        Down::Dialogue { state, .. } => format!("dialogue {}", state.as_str()),
+        Down::CaptureStop { utterance, reason, .. } => {
+            format!("stop {utterance} {}", reason.as_str())
+        }
+        Down::CaptureListen { expect_speech_id, .. } => format!("listen {expect_speech_id}"),
+        Down::Text { text, .. } => format!("text {text}"),
+        Down::Directive { directive, .. } => {
+            let payload: Value = directive.payload_as().unwrap();
+            format!("{} {}", directive.full_name(), payload["token"].as_str().unwrap_or("-"))
+        }
+        Down::Audio { content_id, data } if data.is_empty() => format!("end {content_id}"),
+        Down::Audio { content_id, .. } => format!("audio {content_id}"),
+        Down::Cancel { tokens, .. } => format!("cancel {tokens:?}"),
+        Down::Error(error) => format!("error {}", error.code.as_str()),
+    }
+}
+
+#[test]
+fn a_spoken_question_is_answered() {
+    let mut b = Bench::connected();
+    let (key, id) = b.say("u1", None);
+    b.audio("u1", 100);
+    b.directive(Source::Downchannel, "SpeechRecognizer.StopCapture", Some(&id), json!({}));
+    assert_eq!(b.commands(), ["audio 6400", "audio 100", "finish"]);
+    b.notice(Notice::Sent { key });
+    let source = Source::Response(key);
+    b.speak(source, Some(&id), "t1", "c1");
+    b.attach(source, "c1");
+    b.finish(key, Outcome::Done);
+    b.report("t1", SpeechProgress::Started);
+    b.report("t1", SpeechProgress::Finished);
+    let want = [
+        "dialogue listening",
+        "stop u1 recognized",
+        "dialogue thinking",
+        "SpeechSynthesizer.Speak t1",
+        "audio c1",
+        "end c1",
+        "dialogue speaking",
+        "dialogue idle",
+    ];
+    assert_eq!(b.downs(), want);
+    let events = b.events();
+    assert_eq!(events[0].1, "SpeechSynthesizer.SpeechStarted");
+    assert_eq!(events.len(), 1, "one at a time");
+    b.finish(events[0].0, Outcome::Done);
+    assert_eq!(b.events()[1].1, "SpeechSynthesizer.SpeechFinished");
+}
+
+#[test]
+fn a_recognize_carries_what_the_tables_demand() {
+    let mut b = Bench::connected();
+    b.say("u1", None);
+    let (_, sent) = b.last_upload();
+    assert_eq!(sent["event"]["header"]["name"], "Recognize");
+    assert!(sent["event"]["header"]["messageId"].is_string());
+    let payload = &sent["event"]["payload"];
+    assert_eq!(payload["lang"], "en");
+    assert_eq!(payload["profile"], "CLOSE_TALK");
+    assert_eq!(payload["format"], "AUDIO_L16_RATE_16000_CHANNELS_1");
+    let initiator = json!({"type":"TAP","inputSource":"SELF","payload":{"deviceUUID":"device-1"}});
+    assert_eq!(payload["initiator"], initiator);
+    assert_eq!(payload.get("speechId"), None);
+    let volume = json!([{"header":{"namespace":"Speaker","name":"VolumeState"},
+        "payload":{"volume":3,"muted":false}}]);
+    assert_eq!(sent["context"], volume);
+}
+
+#[test]
+fn stop_capture_for_another_id_does_not_end_the_utterance() {
+    let mut b = Bench::connected();
+    b.say("u1", None);
+    b.directive(Source::Downchannel, "SpeechRecognizer.StopCapture", Some("other"), json!({}));
+    assert!(!b.commands().contains(&"finish".to_owned()));
+}
+
+#[test]
+fn a_newer_request_cancels_what_the_older_one_still_has_to_say() {
+    let mut b = Bench::connected();
+    let (a, a_key, a_id) = b.ask("u1");
+    b.speak(a, Some(&a_id), "a1", "c1");
+    b.attach(a, "c1");
+    b.speak(a, Some(&a_id), "a2", "c2");
+    b.report("a1", SpeechProgress::Started);
+    let (b_key, b_id) = b.say("u2", None);
+    assert!(!b.downs().iter().any(|d| d.starts_with("cancel")), "nothing ends before B is sent");
+    b.directive(Source::Downchannel, "SpeechRecognizer.StopCapture", Some(&b_id), json!({}));
+    b.clear();
+    b.notice(Notice::Sent { key: b_key });
+    assert!(b.published("cancel [a1]"), "{:?}", b.downs());
+    b.attach(a, "c2");
+    b.speak(a, Some(&a_id), "a3", "c3");
+    b.attach(a, "c3");
+    b.finish(a_key, Outcome::Done);
+    b.report("a1", SpeechProgress::Stopped);
+    let answer = Source::Response(b_key);
+    b.speak(answer, Some(&b_id), "b1", "c4");
+    b.attach(answer, "c4");
+    let spoken: Vec<_> = b.downs().into_iter().filter(|d| d.starts_with("Speech")).collect();
+    assert_eq!(spoken, ["SpeechSynthesizer.Speak b1"]);
+    assert!(!b.published("audio c2") && !b.published("audio c3"));
+    let mut names = Vec::new();
+    while let Some((key, name, _)) = b.events().pop().filter(|e| !names.contains(&e.1)) {
+        names.push(name);
+        b.finish(key, Outcome::Done);
+    }
+    assert_eq!(names.last().map(String::as_str), Some("SpeechSynthesizer.SpeechStopped"));
+}
+
+#[test]
+fn a_failed_recognize_leaves_the_old_dialogue_alive() {
+    let mut b = Bench::connected();
+    let (a, _, a_id) = b.ask("u1");
+    b.speak(a, Some(&a_id), "a1", "c1");
+    b.attach(a, "c1");
+    let (key, _) = b.say("u2", None);
+    b.finish(key, Outcome::Broken("reset".into()));
+    assert!(b.published("stop u2 failed"));
+    assert!(!b.downs().iter().any(|down| down.starts_with("cancel")));
+    b.clear();
+    b.speak(a, Some(&a_id), "a2", "c2");
+    b.attach(a, "c2");
+    b.report("a1", SpeechProgress::Started);
+    b.report("a1", SpeechProgress::Finished);
+    assert!(b.published("SpeechSynthesizer.Speak a2"));
+}
+
+#[test]
+fn speaks_of_one_dialogue_play_one_after_the_other_whatever_the_order_of_their_attachments() {
+    let mut b = Bench::connected();
+    let (source, _, id) = b.ask("u1");
+    b.attach(source, "c2");
+    b.speak(source, Some(&id), "t1", "c1");
+    b.speak(source, Some(&id), "t2", "c2");
+    assert!(!b.downs().iter().any(|down| down.starts_with("Speech")), "t1 waits for c1");
+    b.attach(source, "c1");
+    assert!(b.published("SpeechSynthesizer.Speak t1"));
+    assert!(!b.published("SpeechSynthesizer.Speak t2"));
+    b.report("t1", SpeechProgress::Started);
+    b.report("t1", SpeechProgress::Finished);
+    assert!(b.published("SpeechSynthesizer.Speak t2") && b.published("audio c2"));
+}
+
+#[test]
+fn an_appliance_that_never_reports_does_not_block_the_queue() {
+    let mut b = Bench::connected();
+    let (source, key, id) = b.ask("u1");
+    for (token, cid) in [("t1", "c1"), ("t2", "c2")] {
+        b.speak(source, Some(&id), token, cid);
+        b.attach(source, cid);
+    }
+    b.finish(key, Outcome::Done);
+    b.pass(Duration::from_secs(60));
+    assert!(b.published("SpeechSynthesizer.Speak t2"), "{:?}", b.downs());
+    assert_eq!(b.downs().last().map(String::as_str), Some("dialogue idle"));
+}
+
+#[test]
+fn a_question_is_answered_in_the_same_dialogue() {
+    let mut b = Bench::connected();
+    let (source, key, id) = b.ask("u1");
+    b.speak(source, Some(&id), "t1", "c1");
+    let question = json!({"expectSpeechId":"q1","explicit":true,"timeoutInMilliseconds":7000});
+    b.directive(source, "SpeechRecognizer.ExpectSpeech", Some(&id), question);
+    b.attach(source, "c1");
+    b.finish(key, Outcome::Done);
+    b.report("t1", SpeechProgress::Started);
+    assert!(!b.published("listen q1"), "the microphone opens after the speech");
+    b.report("t1", SpeechProgress::Finished);
+    assert!(b.published("listen q1"));
+    let (key, same) = b.say("u2", Some("q1"));
+    assert_eq!(same, id);
+    let (_, sent) = b.last_upload();
+    assert_eq!(sent["event"]["payload"]["speechId"], "q1");
+    assert_eq!(sent["event"]["payload"]["explicit"], true);
+    b.clear();
+    b.notice(Notice::Sent { key });
+    assert!(!b.downs().iter().any(|down| down.starts_with("cancel")), "nothing is superseded");
+}
+
+#[test]
+fn an_unanswered_question_ends_in_idle_and_tells_cic_nothing() {
+    let mut b = Bench::connected();
+    let (source, key, id) = b.ask("u1");
+    let question = json!({"expectSpeechId":"q1","explicit":true,"timeoutInMilliseconds":7000});
+    b.directive(source, "SpeechRecognizer.ExpectSpeech", Some(&id), question);
+    b.finish(key, Outcome::Done);
+    b.clear();
+    b.pass(Duration::from_secs(9));
+    assert_eq!(b.downs(), ["dialogue idle"]);
+    assert!(b.events().is_empty());
+}
+
+#[test]
+fn an_early_answer_is_held_until_the_request_has_been_sent() {
+    let mut b = Bench::connected();
+    let (key, id) = b.say("u1", None);
+    let source = Source::Response(key);
+    b.directive(source, "Clova.RenderText", Some(&id), json!({"text": "early"}));
+    assert!(!b.published("Clova.RenderText -"));
+    b.notice(Notice::Sent { key });
+    assert!(b.published("Clova.RenderText -"));
+}
+
+#[test]
+fn directives_without_id_are_carried_out_at_once_and_unknown_ones_skipped_singly() {
+    let mut b = Bench::connected();
+    let (source, _, id) = b.ask("u1");
+    b.speak(source, Some(&id), "t1", "c1");
+    b.directive(source, "Clova.RenderHologram", Some(&id), json!({}));
+    b.directive(Source::Downchannel, "Notifier.ClearIndicator", None, json!({}));
+    assert!(b.published("Notifier.ClearIndicator -"));
+    assert!(!b.published("Clova.RenderHologram -"));
+    b.attach(source, "c1");
+    assert!(b.published("SpeechSynthesizer.Speak t1"));
+}
+
+#[test]
+fn a_speak_without_id_cancels_the_one_that_is_playing() {
+    let mut b = Bench::connected();
+    let (source, _, id) = b.ask("u1");
+    b.speak(source, Some(&id), "t1", "c1");
+    b.attach(source, "c1");
+    b.report("t1", SpeechProgress::Started);
+    b.speak(Source::Downchannel, None, "t2", "c2");
+    b.attach(Source::Downchannel, "c2");
+    let downs = b.downs();
+    let at = |text: &str| downs.iter().position(|down| down == text);
+    assert!(at("cancel [t1]").unwrap() < at("SpeechSynthesizer.Speak t2").unwrap(), "{downs:?}");
+}
+
+#[test]
+fn an_attachment_that_is_cut_off_is_announced_before_its_end() {
+    let mut b = Bench::connected();
+    let (source, key, id) = b.ask("u1");
+    b.speak(source, Some(&id), "t1", "c1");
+    let begin = AttachmentEvent::Begin { content_type: "audio/mpeg".into() };
+    for event in [begin, AttachmentEvent::Data("abc".into()), AttachmentEvent::Incomplete] {
+        b.notice(Notice::Attachment { source, content_id: "c1".into(), event });
+    }
+    b.finish(key, Outcome::Broken("truncated".into()));
+    let downs = b.downs();
+    assert!(
+        downs.windows(3).any(|w| w == ["audio c1", "error attachment_incomplete", "end c1"]),
+        "{downs:?}"
+    );
+}
+
+#[test]
+fn a_speak_whose_attachment_never_comes_is_delivered_as_failed() {
+    let mut b = Bench::connected();
+    let (source, key, id) = b.ask("u1");
+    b.speak(source, Some(&id), "t1", "c1");
+    b.finish(key, Outcome::Done);
+    let downs = b.downs();
+    let want = ["SpeechSynthesizer.Speak t1", "error attachment_incomplete", "end c1"];
+    assert!(downs.windows(3).any(|w| w == want), "{downs:?}");
+}
+
+#[test]
+fn requests_are_refused_at_once_while_cic_is_away() {
+    let mut b = Bench::offline();
+    b.collect();
+    b.clear();
+    b.up(Up::Recognize(Recognize {
+        utterance: "u1".into(),
+        lang: None,
+        initiator: None,
+        expect_speech_id: None,
+    }));
+    b.audio("u1", 6400);
+    b.up(Up::Text { text: "hello".into(), expect_speech_id: None });
+    assert_eq!(b.downs(), ["stop u1 failed", "error not_connected", "error not_connected"]);
+}
+
+#[test]
+fn an_unpaired_appliance_hears_that_it_is_not_paired() {
+    let mut b = Bench::connected();
+    b.feed(Input::Unpaired);
+    b.notice(Notice::Closed(CloseReason::Requested));
+    b.clear();
+    b.up(Up::Text { text: "hello".into(), expect_speech_id: None });
+    assert_eq!(b.downs(), ["error not_paired"]);
+}
+
+#[test]
+fn a_lost_connection_fails_what_hung_on_it_and_keeps_the_events() {
+    let mut b = Bench::connected();
+    let (source, key, id) = b.ask("u1");
+    b.speak(source, Some(&id), "t1", "c1");
+    b.attach(source, "c1");
+    b.finish(key, Outcome::Done);
+    b.say("u2", None);
+    b.clear();
+    b.notice(Notice::Closed(CloseReason::Lost("GOAWAY".into())));
+    assert!(b.published("stop u2 failed") && b.published("session disconnected"));
+    b.report("t1", SpeechProgress::Started);
+    assert!(b.events().is_empty(), "nothing is sent while CIC is away");
+    b.pass(Duration::from_secs(1));
+    b.generation = b.connect_generation().expect("reconnects by itself");
+    b.directive(Source::Downchannel, "Clova.Hello", None, json!({}));
+    assert_eq!(b.events()[0].1, "SpeechSynthesizer.SpeechStarted");
+    assert_eq!(b.core.link.state(), SessionState::Connected);
+}
+
+#[test]
+fn an_event_that_meets_401_goes_again_with_the_new_token() {
+    let mut b = Bench::connected();
+    let payload = RawValue::from_string("{}".into()).unwrap();
+    let (namespace, name) = ("DeviceControl".to_owned(), "ReportState".to_owned());
+    b.up(Up::Event { namespace, name, payload });
+    let (key, ..) = b.events().remove(0);
+    let description = String::new();
+    b.finish(key, Outcome::Refused { status: 401, description });
+    assert!(b.out.iter().any(|output| matches!(output, Output::Refresh)));
+    assert_eq!(b.events().len(), 1);
+    let now = b.clock.now();
+    let expires_at = now.wall.checked_add(Duration::from_secs(1000)).unwrap();
+    b.feed(Input::Tokens { issued_at: now.wall, expires_at });
+    assert_eq!(b.events().len(), 2);
+}
+
+#[test]
+fn a_session_is_wanted_two_seconds_after_online_even_without_state() {
+    let mut b = Bench::offline();
+    b.up(Up::Status { online: true });
+    assert_eq!(b.connect_generation(), None);
+    b.pass(Duration::from_secs(2));
+    assert!(b.connect_generation().is_some());
+}
+
+#[test]
+fn a_session_lingers_after_the_appliance_has_gone() {
+    let mut b = Bench::connected();
+    b.up(Up::Status { online: false });
+    b.pass(Duration::from_secs(59));
+    assert!(!b.out.iter().any(|output| matches!(output, Output::Disconnect { .. })));
+    b.pass(Duration::from_secs(2));
+    assert!(b.out.iter().any(|output| matches!(output, Output::Disconnect { .. })));
+}
+
+#[test]
+fn a_flood_of_bad_input_is_reported_ten_times_and_then_summed_up() {
+    let mut b = Bench::connected();
+    for n in 0..50 {
+        b.report(&format!("nobody{n}"), SpeechProgress::Started);
+    }
+    b.pass(Duration::from_secs(11));
+    let errors: Vec<_> = b.downs().into_iter().filter(|down| down.starts_with("error")).collect();
+    assert_eq!(errors.len(), 11);
+    assert_eq!(errors[10], "error rate_limited");
+}
+
+#[test]
+fn the_gateways_own_contexts_are_ignored_one_by_one() {
+    let mut b = Bench::connected();
+    b.up(Up::State(vec![
+        context("Alerts", "AlertsState", "{}"),
+        context("Device", "Display", r#"{"size":"none"}"#),
+    ]));
+    assert_eq!(b.downs(), ["error context_ignored"]);
+    b.say("u1", None);
+    assert_eq!(b.last_upload().1["context"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_newer_utterance_supersedes_one_that_is_being_sent() {
+    let mut b = Bench::connected();
+    b.say("u1", None);
+    b.clear();
+    b.say("u2", None);
+    assert_eq!(b.commands()[0], "abort");
+    assert_eq!(b.downs()[0], "stop u1 superseded");
+    let reason = StopReason::Superseded.as_str();
+    assert_eq!(reason, "superseded");
+    assert!(b.downs().iter().any(|down| down == "dialogue listening"));
+    assert_eq!(DialogueState::Listening.as_str(), "listening");
+}
+
+#[test]
+fn a_repeated_delivery_of_recognize_changes_nothing() {
+    let mut b = Bench::connected();
+    b.say("u1", None);
+    b.clear();
+    b.up(Up::Recognize(Recognize {
+        utterance: "u1".into(),
+        lang: None,
+        initiator: None,
+        expect_speech_id: None,
+    }));
+    assert!(b.out.is_empty());
+}
