@@ -3,9 +3,13 @@
 //! Called by the appliance's core. Never more than one attempt is under way; each carries a
 //! generation, so that only the current downchannel's end causes a reconnect (transport C5 to C8).
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::message::CloseReason;
 use crate::{appliance::message::SessionState, clock::Now};
@@ -95,43 +99,545 @@ impl Default for Policy {
     }
 }
 
+/// Longest sleep before the wall clock is looked at again: it may have been set meanwhile.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    /// No connection, and none asked for.
+    None,
+    /// Asked for; Hello has not come.
+    Opening,
+    /// Hello has come.
+    Open,
+    /// We asked for its end, which has not come.
+    Closing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pairing {
+    Unpaired,
+    Paired,
+    /// The auth server says that the pairing is gone.
+    Rejected,
+}
+
 /// The state machine of one appliance's session.
 #[derive(Debug)]
-pub struct Link;
+pub struct Link {
+    policy: Policy,
+    rng: SmallRng,
+    outputs: VecDeque<Output>,
+    generation: u64,
+    channel: Channel,
+    wanted: bool,
+    resting: &'static str,
+    pairing: Pairing,
+    token_ends: Timestamp,
+    refresh_at: Option<Timestamp>,
+    refresh_again: Option<Instant>,
+    refreshing: bool,
+    /// A `401` has been answered with a refresh and nothing has succeeded since.
+    refreshed_for_401: bool,
+    attempt: usize,
+    retry_at: Option<Instant>,
+    woken_at: Option<Instant>,
+    loss: Option<String>,
+    shown: Option<(SessionState, Option<String>)>,
+}
 
 impl Link {
     /// Starts unpaired and unwanted. `seed` makes its randomness repeatable.
-    pub fn new(_policy: Policy, _seed: u64) -> Self {
-        unimplemented!()
+    pub fn new(policy: Policy, seed: u64) -> Self {
+        Self {
+            policy,
+            rng: SmallRng::seed_from_u64(seed),
+            outputs: VecDeque::new(),
+            generation: 0,
+            channel: Channel::None,
+            wanted: false,
+            resting: "appliance offline",
+            pairing: Pairing::Unpaired,
+            token_ends: Timestamp::MIN,
+            refresh_at: None,
+            refresh_again: None,
+            refreshing: false,
+            refreshed_for_401: false,
+            attempt: 0,
+            retry_at: None,
+            woken_at: None,
+            loss: None,
+            shown: None,
+        }
     }
 
     /// Takes one input.
-    pub fn handle(&mut self, _input: Input, _now: Now) {
-        unimplemented!()
+    pub fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Wanted => self.wanted = true,
+            Input::Unwanted(reason) => {
+                (self.wanted, self.resting, self.loss) = (false, reason, None);
+            }
+            Input::Token { issued_at, expires_at } => self.take_token(issued_at, expires_at),
+            Input::Unpaired => self.forget_pairing(Pairing::Unpaired),
+            Input::RefreshFailed { rejected } => self.refresh_failed(rejected, now),
+            Input::TokenRejected => self.token_rejected(now),
+            Input::OutOfStep => self.close(),
+            Input::Hello(generation) => self.hello(generation),
+            Input::Closed(generation, reason) => self.closed(generation, reason, now),
+            Input::NetworkReturned => {
+                if self.channel == Channel::None && self.retry_at.is_some() {
+                    let wait = self.policy.network_jitter.mul_f64(self.rng.random());
+                    self.retry_at = Some(now.mono + wait);
+                }
+            }
+        }
+        self.settle(now);
     }
 
     /// Acts on deadlines that have passed.
-    pub fn handle_timeout(&mut self, _now: Now) {
-        unimplemented!()
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.settle(now);
     }
 
     /// When `handle_timeout` wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
+        let retry = self.retry_at.filter(|_| self.may_connect());
+        [retry, self.refresh_again, self.woken_at].into_iter().flatten().min()
     }
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
-        unimplemented!()
+        self.outputs.pop_front()
     }
 
     /// Where it stands.
     pub fn state(&self) -> SessionState {
-        unimplemented!()
+        match (self.pairing, self.channel) {
+            (Pairing::Unpaired, _) => SessionState::Unpaired,
+            (Pairing::Rejected, _) => SessionState::Unauthorized,
+            (Pairing::Paired, Channel::Open) => SessionState::Connected,
+            (Pairing::Paired, Channel::Opening) => SessionState::Connecting,
+            (Pairing::Paired, Channel::None | Channel::Closing) => SessionState::Disconnected,
+        }
     }
 
     /// The generation whose notices count, if a connection is open or being opened.
     pub fn generation(&self) -> Option<u64> {
-        unimplemented!()
+        matches!(self.channel, Channel::Opening | Channel::Open).then_some(self.generation)
+    }
+
+    /// What follows from any input or deadline.
+    fn settle(&mut self, now: Now) {
+        if self.pairing == Pairing::Paired {
+            self.settle_token(now);
+        }
+        if self.channel != Channel::None && !(self.wanted && self.pairing == Pairing::Paired) {
+            self.close();
+        }
+        let due = self.retry_at.is_none_or(|at| at <= now.mono);
+        if self.may_connect() && due && self.token_has_ended(now) {
+            self.retry_at = None; // the next token decides, no clock
+        } else if self.may_connect() && due {
+            self.generation += 1;
+            (self.channel, self.retry_at) = (Channel::Opening, None);
+            self.outputs.push_back(Output::Connect { generation: self.generation });
+        }
+        self.show();
+    }
+
+    fn may_connect(&self) -> bool {
+        self.wanted && self.pairing == Pairing::Paired && self.channel == Channel::None
+    }
+
+    fn token_has_ended(&self, now: Now) -> bool {
+        self.token_ends <= now.wall
+    }
+
+    /// Refreshes in time. Wall-clock deadlines are looked at every 30 s, because the clock may be
+    /// set.
+    fn settle_token(&mut self, now: Now) {
+        let due = self.refresh_at.is_some_and(|at| at <= now.wall);
+        let again = self.refresh_again.is_none_or(|at| at <= now.mono);
+        if due && again && !self.refreshing {
+            self.refresh_again = None;
+            self.refresh();
+        }
+        let waiting = self.refresh_at.filter(|_| !self.refreshing && self.refresh_again.is_none());
+        self.woken_at = waiting.map(|at| {
+            let left = Duration::try_from(at.duration_since(now.wall)).unwrap_or_default();
+            now.mono + left.min(LONGEST_SLEEP)
+        });
+    }
+
+    fn refresh(&mut self) {
+        if !self.refreshing {
+            self.refreshing = true;
+            self.outputs.push_back(Output::Refresh);
+        }
+    }
+
+    fn take_token(&mut self, issued_at: Timestamp, expires_at: Timestamp) {
+        if self.pairing != Pairing::Paired {
+            (self.attempt, self.retry_at, self.loss) = (0, None, None);
+        }
+        self.pairing = Pairing::Paired;
+        (self.refreshing, self.refresh_again) = (false, None);
+        self.token_ends = expires_at;
+        let (from, to) = self.policy.refresh_window;
+        let life = Duration::try_from(expires_at.duration_since(issued_at)).unwrap_or_default();
+        let at = life.mul_f64(self.rng.random_range(from..=to));
+        self.refresh_at = Some(issued_at.checked_add(at).unwrap_or(expires_at));
+    }
+
+    fn forget_pairing(&mut self, pairing: Pairing) {
+        self.pairing = pairing;
+        (self.refreshing, self.refreshed_for_401) = (false, false);
+        (self.refresh_at, self.refresh_again, self.woken_at) = (None, None, None);
+        (self.retry_at, self.loss) = (None, None);
+    }
+
+    fn refresh_failed(&mut self, rejected: bool, now: Now) {
+        // An answer that was overtaken by an unpairing changes nothing.
+        if self.pairing != Pairing::Paired {
+            return;
+        }
+        self.refreshing = false;
+        if rejected {
+            return self.forget_pairing(Pairing::Rejected);
+        }
+        self.refresh_at = Some(now.wall);
+        let wait = self.policy.refresh_retry.mul_f64(self.rng.random_range(0.66..1.5));
+        self.refresh_again = Some(now.mono + wait);
+    }
+
+    /// A `401` makes the token worthless, whatever the clock says.
+    fn token_rejected(&mut self, now: Now) {
+        if self.pairing == Pairing::Paired && !self.refreshing && self.refresh_again.is_none() {
+            self.refresh_at = Some(now.wall);
+        }
+    }
+
+    fn close(&mut self) {
+        if matches!(self.channel, Channel::Opening | Channel::Open) {
+            self.channel = Channel::Closing;
+            self.outputs.push_back(Output::Disconnect { generation: self.generation });
+        }
+    }
+
+    fn hello(&mut self, generation: u64) {
+        if generation == self.generation && self.channel == Channel::Opening {
+            self.channel = Channel::Open;
+            (self.attempt, self.loss, self.refreshed_for_401) = (0, None, false);
+        }
+    }
+
+    fn closed(&mut self, generation: u64, reason: CloseReason, now: Now) {
+        if generation != self.generation || self.channel == Channel::None {
+            return;
+        }
+        self.channel = Channel::None;
+        match &reason {
+            CloseReason::Status { status: 401, .. } => {
+                // Refreshing again for a fresh token that is refused would run in circles: the
+                // back-off below spaces it.
+                if !self.refreshed_for_401 {
+                    self.token_ends = now.wall;
+                }
+                self.refreshed_for_401 = true;
+                self.token_rejected(now);
+            }
+            CloseReason::Status { status: 429, .. } => {
+                self.attempt = self.attempt.max(self.policy.first_retry_after_429);
+            }
+            _ => {}
+        }
+        self.loss = Some(describe(&reason));
+        let last = self.policy.retries.len().saturating_sub(1);
+        let wait = self.policy.retries.get(self.attempt.min(last)).copied().unwrap_or_default();
+        self.retry_at = Some(now.mono + wait.mul_f64(self.rng.random_range(0.66..1.5)));
+        self.attempt = (self.attempt + 1).min(last);
+    }
+
+    /// Tells a change of the state or of its reason.
+    fn show(&mut self) {
+        let state = self.state();
+        let reason = match state {
+            SessionState::Disconnected if !self.wanted => Some(self.resting.to_owned()),
+            SessionState::Disconnected => self.loss.clone(),
+            SessionState::Unpaired => Some("no CLOVA account is paired".to_owned()),
+            SessionState::Unauthorized => {
+                Some("CLOVA no longer accepts the pairing; pair the appliance again".to_owned())
+            }
+            _ => None,
+        };
+        let shown = Some((state, reason.clone()));
+        if self.shown != shown {
+            self.shown = shown;
+            self.outputs.push_back(Output::State { state, reason });
+        }
+    }
+}
+
+/// Why a connection ended, for a person.
+fn describe(reason: &CloseReason) -> String {
+    match reason {
+        CloseReason::Requested => "closed by the gateway".to_owned(),
+        CloseReason::Connect(why) => format!("CIC cannot be reached: {why}"),
+        CloseReason::Status { status, .. } => format!("CIC answered {status}"),
+        CloseReason::NoHello => "CIC did not say hello".to_owned(),
+        CloseReason::PingTimeout => "CIC does not answer".to_owned(),
+        CloseReason::Lost(why) => format!("the connection to CIC was lost: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    struct Bench {
+        link: Link,
+        now: Now,
+        out: Vec<Output>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let wall = "2026-03-02T09:00:00Z".parse().unwrap();
+            let now = Now { mono: Instant::now(), wall };
+            Self { link: Link::new(Policy::default(), 7), now, out: vec![] }
+        }
+
+        fn wanted() -> Self {
+            let mut bench = Self::new();
+            bench.token(DAY);
+            bench.feed(Input::Wanted);
+            bench
+        }
+
+        fn connected() -> Self {
+            let mut bench = Self::wanted();
+            bench.feed(Input::Hello(1));
+            bench.out.clear();
+            bench
+        }
+
+        fn token(&mut self, life: Duration) {
+            let expires_at = self.now.wall.checked_add(life).unwrap();
+            self.feed(Input::Token { issued_at: self.now.wall, expires_at });
+        }
+
+        fn feed(&mut self, input: Input) {
+            self.link.handle(input, self.now);
+            self.collect();
+        }
+
+        fn collect(&mut self) {
+            while let Some(output) = self.link.poll_output() {
+                self.out.push(output);
+            }
+        }
+
+        fn pass(&mut self, by: Duration) {
+            let end = self.now.plus(by);
+            while let Some(due) = self.link.poll_timeout().filter(|due| *due <= end.mono) {
+                self.now = self.now.plus(due.saturating_duration_since(self.now.mono));
+                self.link.handle_timeout(self.now);
+                self.collect();
+            }
+            self.now = end;
+        }
+
+        fn lost(&mut self, generation: u64) {
+            self.feed(Input::Closed(generation, CloseReason::Lost("x".into())));
+        }
+
+        fn connects(&self) -> usize {
+            self.out.iter().filter(|o| matches!(o, Output::Connect { .. })).count()
+        }
+
+        fn refreshes(&self) -> usize {
+            self.out.iter().filter(|o| matches!(o, Output::Refresh)).count()
+        }
+    }
+
+    #[test]
+    fn a_wanted_and_paired_appliance_connects() {
+        let mut b = Bench::new();
+        b.feed(Input::Wanted);
+        assert_eq!(b.link.state(), SessionState::Unpaired);
+        b.token(DAY);
+        assert_eq!((b.connects(), b.link.state()), (1, SessionState::Connecting));
+        b.feed(Input::Hello(1));
+        assert_eq!(b.link.state(), SessionState::Connected);
+    }
+
+    #[test]
+    fn retries_back_off_and_a_hello_resets_them() {
+        let mut b = Bench::wanted();
+        let mut waits = Vec::new();
+        for generation in 1..=8 {
+            b.lost(generation);
+            let wait = b.link.poll_timeout().unwrap() - b.now.mono;
+            waits.push(wait.as_secs_f64());
+            b.pass(wait);
+        }
+        let policy = [0.25, 1.0, 3.0, 5.0, 10.0, 20.0, 20.0, 20.0];
+        for (wait, want) in waits.iter().zip(policy) {
+            assert!((want * 0.65..want * 1.51).contains(wait), "{waits:?}");
+        }
+        b.feed(Input::Hello(9));
+        b.lost(9);
+        assert!(b.link.poll_timeout().unwrap() - b.now.mono < Duration::from_secs_f64(0.376));
+    }
+
+    #[test]
+    fn after_429_the_wait_starts_at_three_seconds() {
+        let mut b = Bench::wanted();
+        let reason = CloseReason::Status { status: 429, description: String::new() };
+        b.feed(Input::Closed(1, reason));
+        assert!(b.link.poll_timeout().unwrap() - b.now.mono >= Duration::from_secs_f64(1.97));
+    }
+
+    #[test]
+    fn a_401_leads_to_a_refresh_and_then_to_a_connection() {
+        let mut b = Bench::wanted();
+        let refused = || CloseReason::Status { status: 401, description: String::new() };
+        b.feed(Input::Closed(1, refused()));
+        assert_eq!(b.refreshes(), 1);
+        b.pass(Duration::from_secs(60));
+        assert_eq!(b.connects(), 1, "the old token is not tried again");
+        b.token(DAY);
+        assert_eq!(b.connects(), 2);
+        b.feed(Input::Closed(2, refused()));
+        b.token(DAY);
+        assert_eq!(b.connects(), 2, "a fresh token that is refused waits its turn");
+    }
+
+    #[test]
+    fn an_event_refused_with_401_refreshes_and_keeps_the_connection() {
+        let mut b = Bench::connected();
+        b.feed(Input::TokenRejected);
+        b.feed(Input::TokenRejected);
+        assert_eq!(b.out, [Output::Refresh]);
+        b.token(DAY);
+        assert_eq!(b.link.state(), SessionState::Connected);
+    }
+
+    #[test]
+    fn a_pairing_that_is_gone_ends_in_unauthorized_until_a_new_one() {
+        let mut b = Bench::connected();
+        b.feed(Input::TokenRejected);
+        b.feed(Input::RefreshFailed { rejected: true });
+        assert_eq!(b.link.state(), SessionState::Unauthorized);
+        assert!(b.out.contains(&Output::Disconnect { generation: 1 }));
+        b.feed(Input::Closed(1, CloseReason::Requested));
+        b.pass(DAY);
+        assert_eq!(b.connects(), 0);
+        b.token(DAY);
+        assert_eq!(b.connects(), 1);
+    }
+
+    #[test]
+    fn a_refresh_that_fails_for_now_is_tried_again_and_disturbs_nothing() {
+        let mut b = Bench::connected();
+        b.pass(DAY.mul_f64(0.9) + Duration::from_secs(1));
+        assert_eq!(b.refreshes(), 1);
+        b.feed(Input::RefreshFailed { rejected: false });
+        assert_eq!(b.link.state(), SessionState::Connected);
+        b.pass(Duration::from_secs(16));
+        assert_eq!(b.refreshes(), 2);
+    }
+
+    #[test]
+    fn a_token_is_refreshed_between_60_and_90_percent_of_its_life() {
+        for seed in 0..50 {
+            let mut b = Bench::new();
+            b.link = Link::new(Policy::default(), seed);
+            b.token(Duration::from_secs(1000));
+            b.pass(Duration::from_secs(599));
+            assert_eq!(b.refreshes(), 0);
+            b.pass(Duration::from_secs(302));
+            assert_eq!(b.refreshes(), 1);
+        }
+    }
+
+    #[test]
+    fn an_expired_token_is_refreshed_before_anything_else() {
+        let mut b = Bench::new();
+        let ended = b.now.wall.checked_sub(Duration::from_secs(1)).unwrap();
+        let issued_at = ended.checked_sub(DAY).unwrap();
+        b.feed(Input::Token { issued_at, expires_at: ended });
+        b.feed(Input::Wanted);
+        assert_eq!((b.refreshes(), b.connects()), (1, 0));
+        b.token(DAY);
+        assert_eq!(b.connects(), 1);
+    }
+
+    #[test]
+    fn only_the_current_connections_end_counts() {
+        let mut b = Bench::connected();
+        b.lost(0);
+        assert_eq!(b.link.state(), SessionState::Connected);
+        b.feed(Input::OutOfStep);
+        assert_eq!(
+            b.out,
+            [
+                Output::Disconnect { generation: 1 },
+                Output::State { state: SessionState::Disconnected, reason: None },
+            ]
+        );
+        b.pass(Duration::from_secs(60));
+        assert_eq!(b.connects(), 0, "the old connection has not ended yet");
+        b.feed(Input::Closed(1, CloseReason::Requested));
+        b.pass(Duration::from_secs(1));
+        assert_eq!(b.connects(), 1);
+    }
+
+    #[test]
+    fn an_unwanted_session_is_closed_and_says_why() {
+        let mut b = Bench::connected();
+        b.feed(Input::Unwanted("appliance offline"));
+        let reason = Some("appliance offline".to_owned());
+        let state = SessionState::Disconnected;
+        assert!(b.out.contains(&Output::State { state, reason }));
+        b.feed(Input::Closed(1, CloseReason::Requested));
+        b.pass(DAY / 2);
+        assert_eq!(b.connects(), 0);
+    }
+
+    #[test]
+    fn there_is_never_more_than_one_connection() {
+        for seed in 0..200 {
+            let mut rng = SmallRng::seed_from_u64(seed);
+            let mut b = Bench::wanted();
+            let mut open: Option<u64> = None;
+            for _ in 0..300 {
+                for output in std::mem::take(&mut b.out) {
+                    if let Output::Connect { generation } = output {
+                        assert_eq!(open, None, "seed {seed}");
+                        open = Some(generation);
+                    }
+                }
+                match rng.random_range(0..10) {
+                    0 => b.feed(Input::Wanted),
+                    1 => b.feed(Input::Unwanted("x")),
+                    2 => b.token(Duration::from_secs(rng.random_range(1..2000))),
+                    3 => b.feed(Input::OutOfStep),
+                    4 => b.feed(Input::TokenRejected),
+                    5 => b.feed(Input::RefreshFailed { rejected: rng.random_bool(0.1) }),
+                    6 => b.pass(Duration::from_secs(rng.random_range(0..100))),
+                    7 => b.feed(Input::NetworkReturned),
+                    8 => open.iter().for_each(|generation| b.feed(Input::Hello(*generation))),
+                    _ => {
+                        if let Some(generation) = open.take() {
+                            b.lost(generation);
+                        }
+                    }
+                }
+            }
+        }
     }
 }
