@@ -1,9 +1,16 @@
-//! The auth API (auth 4 and 5): authorization codes and refresh tokens become access tokens.
+//! The auth API (auth 4 to 6): authorization codes and refresh tokens become access tokens.
 //!
 //! Called by `appliance pair` and by the appliance's actor. Secrets travel in query strings here,
 //! so no URL is ever logged or put into an error.
 
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::tls;
 use crate::{clock::Now, secret::Secret, store::Tokens};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why no tokens were issued.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +18,7 @@ pub enum AuthError {
     /// The pairing (or the code) is not accepted; trying again is of no use.
     #[error("CLOVA refused: {0}")]
     Rejected(String),
-    /// The client id or secret is missing in the configuration.
+    /// The configuration does not lead to a usable client.
     #[error("{0}")]
     Config(String),
     /// The server is away or answered with an error; trying later may help.
@@ -45,39 +52,159 @@ pub struct AuthSettings {
 
 /// The auth API's client; clones share their connections.
 #[derive(Debug, Clone)]
-pub struct AuthClient;
+pub struct AuthClient {
+    http: reqwest::Client,
+    token_uri: reqwest::Url,
+    client_id: String,
+    client_secret: Secret,
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    access_token: String,
+    expires_in: u64,
+    refresh_token: String,
+}
+
+/// Samples of the Korean guide wrap the object (auth 8).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Flat(Issued),
+    Wrapped { value: Issued },
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
 
 impl AuthClient {
     /// Builds the client.
     ///
     /// # Errors
     /// [`AuthError::Config`] for an unusable URI or trust anchor.
-    pub fn new(_settings: AuthSettings) -> Result<Self, AuthError> {
-        unimplemented!()
+    pub fn new(settings: AuthSettings) -> Result<Self, AuthError> {
+        let config = |why: String| AuthError::Config(why);
+        let tls = tls::client_config(settings.ca_pem.as_deref(), &["http/1.1"])
+            .map_err(|error| config(format!("auth.ca_file: {error}")))?;
+        let base = reqwest::Url::parse(&settings.base_uri)
+            .map_err(|error| config(format!("auth.base_uri: {error}")))?;
+        let token_uri =
+            base.join("token").map_err(|error| config(format!("auth.base_uri: {error}")))?;
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured((*tls).clone())
+            .user_agent(settings.user_agent)
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| config(error.without_url().to_string()))?;
+        let (client_id, client_secret) = (settings.client_id, settings.client_secret);
+        Ok(Self { http, token_uri, client_id, client_secret })
     }
 
     /// Trades an authorization code for tokens.
+    ///
+    /// # Errors
+    /// See [`AuthError`].
     pub async fn pair(
         &self,
-        _device: &Device,
-        _code: &Secret,
-        _now: Now,
+        device: &Device,
+        code: &Secret,
+        now: Now,
     ) -> Result<Tokens, AuthError> {
-        unimplemented!()
+        self.issue("authorization_code", ("code", code), device, now).await
     }
 
     /// Trades a refresh token for new tokens.
+    ///
+    /// # Errors
+    /// See [`AuthError`].
     pub async fn refresh(
         &self,
-        _device: &Device,
-        _refresh_token: &Secret,
-        _now: Now,
+        device: &Device,
+        refresh_token: &Secret,
+        now: Now,
     ) -> Result<Tokens, AuthError> {
-        unimplemented!()
+        self.issue("refresh_token", ("refresh_token", refresh_token), device, now).await
     }
 
     /// Deletes an access token at CLOVA (on unpairing); the outcome is only logged by callers.
-    pub async fn delete(&self, _device: &Device, _access_token: &Secret) -> Result<(), AuthError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// See [`AuthError`].
+    pub async fn delete(&self, device: &Device, access_token: &Secret) -> Result<(), AuthError> {
+        self.call("delete", ("access_token", access_token), device).await.map(drop)
     }
+
+    async fn issue(
+        &self,
+        grant: &str,
+        proof: (&str, &Secret),
+        device: &Device,
+        now: Now,
+    ) -> Result<Tokens, AuthError> {
+        let body = self.call(grant, proof, device).await?;
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|_| AuthError::Unavailable("200 without tokens".into()))?;
+        let (Answer::Flat(issued) | Answer::Wrapped { value: issued }) = answer;
+        let life = Duration::from_secs(issued.expires_in);
+        Ok(Tokens {
+            access_token: issued.access_token.into(),
+            refresh_token: issued.refresh_token.into(),
+            issued_at: now.wall,
+            expires_at: now.wall.checked_add(life).unwrap_or(jiff::Timestamp::MAX),
+        })
+    }
+
+    async fn call(
+        &self,
+        grant: &str,
+        (proof, secret): (&str, &Secret),
+        device: &Device,
+    ) -> Result<bytes::Bytes, AuthError> {
+        if self.client_id.is_empty() {
+            let text = "auth.client_id is empty; CLOVA issues one to each product";
+            return Err(AuthError::Config(text.into()));
+        }
+        let unavailable = |error: reqwest::Error| AuthError::Unavailable(describe(error));
+        let query = [
+            ("grant_type", grant),
+            ("client_id", self.client_id.as_str()),
+            ("client_secret", self.client_secret.expose()),
+            (proof, secret.expose()),
+            ("device_id", device.device_id.as_str()),
+            ("model_id", device.model_id.as_str()),
+        ];
+        let request = self.http.get(self.token_uri.clone()).query(&query);
+        let response =
+            request.header("accept", "application/json").send().await.map_err(unavailable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unavailable)?;
+        match status.as_u16() {
+            200 => Ok(body),
+            400 | 401 | 403 => Err(AuthError::Rejected(refusal(status.as_u16(), &body))),
+            other => Err(AuthError::Unavailable(format!("status {other}"))),
+        }
+    }
+}
+
+fn refusal(status: u16, body: &[u8]) -> String {
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(Refusal { error }) => error.chars().filter(|c| !c.is_control()).take(100).collect(),
+        Err(_) => format!("status {status}"),
+    }
+}
+
+/// The whole chain of causes, without the URL, which holds secrets.
+fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
 }

@@ -1,7 +1,13 @@
 //! One shared TLS client configuration a process: a configuration each would cost 12 KiB an
-//! appliance.
+//! appliance. Called by [`crate::app`], [`super::auth`] and the command line.
 
 use std::sync::Arc;
+
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore,
+    client::WantsClientCert,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 
 /// Why there is no TLS configuration.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +20,71 @@ pub struct TlsError(pub String);
 /// # Errors
 /// When the PEM holds no usable certificate.
 pub fn client_config(
-    _extra_ca_pem: Option<&[u8]>,
-    _alpn: &[&str],
-) -> Result<Arc<rustls::ClientConfig>, TlsError> {
-    unimplemented!()
+    extra_ca_pem: Option<&[u8]>,
+    alpn: &[&str],
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let config = builder(extra_ca_pem)?.with_no_client_auth();
+    Ok(with_alpn(config, alpn))
+}
+
+/// As [`client_config`], with a client certificate.
+///
+/// # Errors
+/// When a PEM cannot be used, or certificate and key do not fit.
+pub fn client_config_with_identity(
+    extra_ca_pem: Option<&[u8]>,
+    alpn: &[&str],
+    cert_pem: &[u8],
+    key_pem: &[u8],
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let chain = certificates(cert_pem)?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem)
+        .map_err(|error| TlsError(format!("no usable private key: {error}")))?;
+    let config = builder(extra_ca_pem)?
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| TlsError(format!("certificate and key do not fit: {error}")))?;
+    Ok(with_alpn(config, alpn))
+}
+
+fn builder(
+    extra_ca_pem: Option<&[u8]>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in extra_ca_pem.map(certificates).transpose()?.unwrap_or_default() {
+        roots.add(certificate).map_err(|error| TlsError(format!("no trust anchor: {error}")))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError(error.to_string()))?;
+    Ok(builder.with_root_certificates(roots))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        Ok(_) => Err(TlsError("the PEM file holds no certificate".into())),
+        Err(error) => Err(TlsError(format!("the PEM file cannot be read: {error}"))),
+    }
+}
+
+fn with_alpn(mut config: ClientConfig, alpn: &[&str]) -> Arc<ClientConfig> {
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pem_without_certificate_is_refused() {
+        assert!(client_config(None, &["h2"]).is_ok());
+        for bad in
+            [&b""[..], b"no pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+        {
+            assert!(client_config(Some(bad), &[]).is_err());
+        }
+    }
 }

@@ -1,0 +1,73 @@
+//! TCP, TLS and h2, within `cic.connect_timeout`.
+
+use bytes::Bytes;
+use h2::{PingPong, client::SendRequest};
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+};
+use tokio_rustls::TlsConnector;
+
+use super::SessionSettings;
+
+/// Bytes that CIC may send on one stream before they are taken.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// Bytes that CIC may send on all streams before they are taken.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Largest header list from CIC, bytes.
+const MAX_HEADERS: u32 = 16 * 1024;
+/// Bytes that h2 buffers of one upload.
+const SEND_BUFFER: usize = 32 * 1024;
+
+/// An open connection.
+pub(super) struct Connection {
+    pub(super) send: SendRequest<Bytes>,
+    pub(super) ping: PingPong,
+    pub(super) driver: JoinHandle<Result<(), h2::Error>>,
+}
+
+/// Connects; the error says what failed.
+pub(super) async fn connect(settings: &SessionSettings) -> Result<Connection, String> {
+    tokio::time::timeout(settings.connect_timeout, dial(settings))
+        .await
+        .unwrap_or_else(|_| Err(format!("no connection within {:?}", settings.connect_timeout)))
+}
+
+async fn dial(settings: &SessionSettings) -> Result<Connection, String> {
+    let host = settings.base_uri.host().ok_or("cic.base_uri names no host")?;
+    let host = host.trim_matches(['[', ']']);
+    let default = if settings.tls.is_some() { 443 } else { 80 };
+    let port = settings.base_uri.port_u16().unwrap_or(default);
+    let tcp = TcpStream::connect((host, port)).await.map_err(|error| format!("tcp: {error}"))?;
+    tcp.set_nodelay(true).map_err(|error| format!("tcp: {error}"))?;
+    let Some(tls) = &settings.tls else { return handshake(tcp).await };
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    let stream = TlsConnector::from(tls.clone())
+        .connect(name, tcp)
+        .await
+        .map_err(|error| format!("tls: {error}"))?;
+    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return Err("tls: the server does not speak HTTP/2".into());
+    }
+    handshake(stream).await
+}
+
+async fn handshake<S>(stream: S) -> Result<Connection, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let (send, mut connection) = h2::client::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(MAX_HEADERS)
+        .max_send_buffer_size(SEND_BUFFER)
+        .enable_push(false)
+        .handshake(stream)
+        .await
+        .map_err(|error| format!("http/2: {error}"))?;
+    let ping = connection.ping_pong().ok_or("http/2: no ping")?;
+    let driver = tokio::task::spawn_local(connection);
+    Ok(Connection { send, ping, driver })
+}
