@@ -1,13 +1,18 @@
-//! The native adapter: topic and bytes become an [`Up`], a [`Down`] becomes publications. Pure.
+//! The native adapter: topic and bytes become an [`Up`], a [`Down`] becomes publications. Pure;
+//! called by the appliance's actor. No JSON is touched on the audio path.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json, value::RawValue};
 
-use super::Publication;
+use super::{Publication, Qos};
 use crate::{
-    appliance::message::{Down, InputError, Up},
-    ids::ApplianceId,
+    appliance::message::{
+        About, ContextReport, Down, ErrorCode, InputError, Recognize, SpeechProgress, Up,
+    },
+    ids::{ApplianceId, ExpectSpeechId, MessageId, Token, UtteranceId},
 };
 
 /// Largest JSON payload from an appliance, bytes.
@@ -17,15 +22,375 @@ pub const MAX_AUDIO: usize = 64 * 1024;
 /// Largest audio message to an appliance, bytes.
 pub const MAX_AUDIO_DOWN: usize = 16 * 1024;
 
+/// Why a message cannot be used, before its topic is added.
+type Wrong = (ErrorCode, String);
+
 /// Reads a message; `topic` is what follows `{root}/{a}/`, for example `up/audio/u1`.
 ///
 /// # Errors
 /// What `down/error` shall say.
-pub fn decode(_topic: &str, _payload: Bytes, _received: Instant) -> Result<Up, InputError> {
-    unimplemented!()
+pub fn decode(topic: &str, payload: Bytes, received: Instant) -> Result<Up, InputError> {
+    if let Some(utterance) = topic.strip_prefix("up/audio/") {
+        return decode_audio(topic, utterance, payload, received);
+    }
+    let decoded = match topic {
+        _ if payload.len() > MAX_JSON => Err((
+            ErrorCode::PayloadTooLarge,
+            format!("{} bytes; {MAX_JSON} are allowed", payload.len()),
+        )),
+        "up/status" => status(&payload),
+        "up/state" => state(&payload),
+        "up/recognize" => recognize(&payload),
+        "up/text" => text(&payload),
+        "up/speech" => speech(&payload),
+        "up/event" => event(&payload),
+        "up/playback" | "up/button" | "up/alert" | "up/result" | "up/settings" => {
+            Err((ErrorCode::UnknownTopic, "this version does not handle it yet".into()))
+        }
+        _ => match topic.strip_prefix("up/state/") {
+            Some(name) => one_state(name, &payload),
+            None => Err((ErrorCode::UnknownTopic, "there is no such topic".into())),
+        },
+    };
+    decoded.map_err(|(code, message)| InputError {
+        topic: topic.chars().take(200).collect(),
+        code,
+        message,
+        about: About { utterance: named_utterance(topic, &payload), ..About::default() },
+    })
+}
+
+fn decode_audio(
+    topic: &str,
+    utterance: &str,
+    data: Bytes,
+    received: Instant,
+) -> Result<Up, InputError> {
+    let wrong = if !is_utterance(utterance) {
+        Some((
+            ErrorCode::UnknownTopic,
+            "an utterance is one topic level of 1 to 64 characters".into(),
+        ))
+    } else if data.len() > MAX_AUDIO {
+        Some((ErrorCode::PayloadTooLarge, format!("{} bytes; {MAX_AUDIO} are allowed", data.len())))
+    } else if data.len() % 2 != 0 {
+        let message = format!("{} bytes; 16-bit samples need an even number", data.len());
+        Some((ErrorCode::AudioOddLength, message))
+    } else {
+        None
+    };
+    match wrong {
+        None => Ok(Up::Audio { utterance: utterance.into(), data, received }),
+        Some((code, message)) => {
+            let about = About { utterance: Some(utterance.into()), ..About::default() };
+            Err(InputError { topic: topic.chars().take(200).collect(), code, message, about })
+        }
+    }
+}
+
+fn is_utterance(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && !text.chars().any(|c| c.is_control() || matches!(c, '/' | '+' | '#'))
+}
+
+fn invalid(message: impl Into<String>) -> Wrong {
+    (ErrorCode::InvalidPayload, message.into())
+}
+
+/// Tells what is not JSON from what is JSON of another shape.
+fn parse<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Wrong> {
+    serde_json::from_slice(payload).map_err(|error| {
+        let code = match error.classify() {
+            serde_json::error::Category::Data => ErrorCode::InvalidPayload,
+            _ => ErrorCode::InvalidJson,
+        };
+        // A type error may come before the reader has seen that the rest is no JSON.
+        let code = match serde_json::from_slice::<serde::de::IgnoredAny>(payload) {
+            Ok(_) => code,
+            Err(_) => ErrorCode::InvalidJson,
+        };
+        (code, error.to_string())
+    })
+}
+
+/// Which utterance a message that cannot be used was about, for `down/error`.
+fn named_utterance(topic: &str, payload: &[u8]) -> Option<UtteranceId> {
+    #[derive(Deserialize)]
+    struct Named {
+        utterance: String,
+    }
+    (topic == "up/recognize" && payload.len() <= MAX_JSON)
+        .then(|| serde_json::from_slice::<Named>(payload).ok())?
+        .map(|named| named.utterance.chars().take(64).collect::<String>().into())
+}
+
+fn status(payload: &[u8]) -> Result<Up, Wrong> {
+    match payload {
+        b"online" => Ok(Up::Status { online: true }),
+        // A cleared retained message means that nobody vouches for the appliance any more.
+        b"offline" | b"" => Ok(Up::Status { online: false }),
+        _ => Err(invalid("must be the plain text online or offline")),
+    }
+}
+
+fn state(payload: &[u8]) -> Result<Up, Wrong> {
+    if payload.is_empty() {
+        return Ok(Up::State(Vec::new())); // a cleared retained message
+    }
+    let objects: BTreeMap<String, Box<RawValue>> = parse(payload)?;
+    let reports = objects.into_iter().map(|(name, payload)| context(&name, payload));
+    reports.collect::<Result<_, _>>().map(Up::State)
+}
+
+fn one_state(name: &str, payload: &[u8]) -> Result<Up, Wrong> {
+    if payload.is_empty() {
+        return Ok(Up::State(Vec::new()));
+    }
+    Ok(Up::State(vec![context(name, parse(payload)?)?]))
+}
+
+fn context(full_name: &str, payload: Box<RawValue>) -> Result<ContextReport, Wrong> {
+    let word = |text: &str| {
+        !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    let shown: String = full_name.chars().take(80).collect();
+    match full_name.split_once('.') {
+        Some((namespace, name)) if word(namespace) && word(name) => {
+            if !payload.get().starts_with('{') {
+                return Err((ErrorCode::InvalidContext, format!("{shown} must be an object")));
+            }
+            Ok(ContextReport { namespace: namespace.into(), name: name.into(), payload })
+        }
+        _ => Err((ErrorCode::InvalidContext, format!("{shown:?} is no Namespace.Name"))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecognizeJson {
+    utterance: String,
+    #[serde(default)]
+    cancel: bool,
+    lang: Option<String>,
+    initiator: Option<Map<String, Value>>,
+    expect_speech_id: Option<ExpectSpeechId>,
+}
+
+fn recognize(payload: &[u8]) -> Result<Up, Wrong> {
+    let json: RecognizeJson = parse(payload)?;
+    if !is_utterance(&json.utterance) {
+        return Err(invalid("utterance must have 1 to 64 characters, none of them / + #"));
+    }
+    let utterance = UtteranceId::from(json.utterance);
+    if json.cancel {
+        return Ok(Up::CancelUtterance(utterance));
+    }
+    if let Some(lang) = json.lang.as_deref().filter(|lang| !["ko", "en", "ja"].contains(lang)) {
+        return Err(invalid(format!("lang {lang:?} must be ko, en or ja")));
+    }
+    if let Some(initiator) = &json.initiator {
+        check_initiator(initiator).map_err(invalid)?;
+    }
+    let (lang, initiator) = (json.lang, json.initiator);
+    let expect_speech_id = json.expect_speech_id;
+    Ok(Up::Recognize(Recognize { utterance, lang, initiator, expect_speech_id }))
+}
+
+/// CIC's `initiator` (dialogue 4.3).
+pub fn check_initiator(initiator: &Map<String, Value>) -> Result<(), String> {
+    let text = |name: &str| initiator.get(name).and_then(Value::as_str).unwrap_or_default();
+    if !["WAKEWORD", "TAP", "PRESS_AND_HOLD"].contains(&text("type")) {
+        return Err("initiator.type must be WAKEWORD, TAP or PRESS_AND_HOLD".into());
+    }
+    let source = text("inputSource");
+    if source != "SELF" && !source.starts_with("CUSTOM_") {
+        return Err("initiator.inputSource must be SELF or CUSTOM_{Source_ID}".into());
+    }
+    let Some(payload) = initiator.get("payload") else { return Ok(()) };
+    let payload = payload.as_object().ok_or("initiator.payload must be an object")?;
+    let Some(wake_word) = payload.get("wakeWord") else { return Ok(()) };
+    let index = |name: &str| wake_word["indices"][name].as_u64();
+    match (index("startIndexInSamples"), index("endIndexInSamples")) {
+        (Some(start), Some(end)) if end > start => Ok(()),
+        _ => Err("initiator.payload.wakeWord.indices needs startIndexInSamples and a larger \
+                  endIndexInSamples"
+            .into()),
+    }
+}
+
+fn text(payload: &[u8]) -> Result<Up, Wrong> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Json {
+        text: String,
+        expect_speech_id: Option<ExpectSpeechId>,
+    }
+    let Json { text, expect_speech_id } = parse(payload)?;
+    if text.trim().is_empty() {
+        return Err(invalid("text is empty"));
+    }
+    Ok(Up::Text { text, expect_speech_id })
+}
+
+fn speech(payload: &[u8]) -> Result<Up, Wrong> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    enum State {
+        Started,
+        Finished,
+        Stopped,
+    }
+    #[derive(Deserialize)]
+    struct Json {
+        token: Token,
+        state: State,
+    }
+    let Json { token, state } = parse(payload)?;
+    let state = match state {
+        State::Started => SpeechProgress::Started,
+        State::Finished => SpeechProgress::Finished,
+        State::Stopped => SpeechProgress::Stopped,
+    };
+    Ok(Up::Speech { token, state })
+}
+
+fn event(payload: &[u8]) -> Result<Up, Wrong> {
+    #[derive(Deserialize)]
+    struct Json {
+        namespace: String,
+        name: String,
+        payload: Option<Box<RawValue>>,
+    }
+    let Json { namespace, name, payload } = parse(payload)?;
+    if namespace.is_empty() || name.is_empty() {
+        return Err(invalid("namespace and name must not be empty"));
+    }
+    let empty = || RawValue::from_string("{}".into()).expect("{} is JSON");
+    let payload = payload.unwrap_or_else(empty);
+    if !payload.get().starts_with('{') {
+        return Err(invalid("payload must be an object"));
+    }
+    Ok(Up::Event { namespace, name, payload })
 }
 
 /// Writes a message, as one publication or (audio) several; pushes them onto `out` in order.
-pub fn encode(_root: &str, _appliance: &ApplianceId, _down: &Down, _out: &mut Vec<Publication>) {
-    unimplemented!()
+pub fn encode(root: &str, appliance: &ApplianceId, down: &Down, out: &mut Vec<Publication>) {
+    let prefix = format!("{root}/{appliance}/down");
+    if let Down::Audio { content_id, data } = down {
+        return encode_audio(&format!("{prefix}/audio/{content_id}"), data, out);
+    }
+    let (name, payload) = describe(down);
+    let retain = matches!(down, Down::Session { .. });
+    let topic = format!("{prefix}/{name}");
+    out.push(Publication { topic, payload: payload.into(), qos: Qos::AtLeastOnce, retain });
 }
+
+fn encode_audio(topic: &str, data: &Bytes, out: &mut Vec<Publication>) {
+    let mut rest = data.clone();
+    loop {
+        let payload = rest.split_to(rest.len().min(MAX_AUDIO_DOWN));
+        let topic = topic.to_owned();
+        out.push(Publication { topic, payload, qos: Qos::AtLeastOnce, retain: false });
+        if rest.is_empty() {
+            return;
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DirectiveJson<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    message_id: &'a MessageId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialog_request_id: Option<&'a str>,
+    payload: &'a RawValue,
+    attachments: Vec<Value>,
+}
+
+/// Topic and JSON of everything but audio.
+fn describe(down: &Down) -> (&'static str, String) {
+    match down {
+        Down::Session { state, since, reason } => {
+            let since = since.round(jiff::Unit::Millisecond).unwrap_or(*since).to_string();
+            let state = state.as_str();
+            (
+                "session",
+                object([
+                    ("state", json!(state)),
+                    ("since", json!(since)),
+                    ("reason", json!(reason)),
+                ]),
+            )
+        }
+        Down::Dialogue { state, dialog_request_id, utterance } => {
+            let state = ("state", json!(state.as_str()));
+            let id = ("dialogRequestId", json!(dialog_request_id));
+            ("dialogue", object([state, id, ("utterance", json!(utterance))]))
+        }
+        Down::CaptureStop { utterance, reason, recognized_text } => {
+            let what = [("action", json!("stop")), ("utterance", json!(utterance))];
+            let why =
+                [("reason", json!(reason.as_str())), ("recognizedText", json!(recognized_text))];
+            ("capture", object(what.into_iter().chain(why)))
+        }
+        Down::CaptureListen { timeout_in_milliseconds, explicit, expect_speech_id } => {
+            let what = [
+                ("action", json!("listen")),
+                ("timeoutInMilliseconds", json!(timeout_in_milliseconds)),
+            ];
+            let why = [("explicit", json!(explicit)), ("expectSpeechId", json!(expect_speech_id))];
+            ("capture", object(what.into_iter().chain(why)))
+        }
+        Down::Text { utterance, text } => {
+            ("text", object([("utterance", json!(utterance)), ("text", json!(text))]))
+        }
+        Down::Directive { directive, attachments } => {
+            let described = attachments.iter().map(|attachment| {
+                json!({"contentId": attachment.content_id, "contentType": attachment.content_type})
+            });
+            let json = DirectiveJson {
+                namespace: &directive.namespace,
+                name: &directive.name,
+                message_id: &directive.message_id,
+                dialog_request_id: directive.dialog_request_id.as_ref().map(|id| id.as_str()),
+                payload: &directive.payload,
+                attachments: described.collect(),
+            };
+            ("directive", serde_json::to_string(&json).expect("texts and raw JSON always encode"))
+        }
+        Down::Cancel { dialog_request_id, tokens } => {
+            let id = ("dialogRequestId", json!(dialog_request_id));
+            ("cancel", object([id, ("tokens", json!(tokens))]))
+        }
+        Down::Error(error) => ("error", describe_error(error)),
+        Down::Audio { .. } => ("audio", String::new()),
+    }
+}
+
+fn describe_error(error: &InputError) -> String {
+    let About { utterance, message_id, token, content_id } = &error.about;
+    object([
+        ("topic", json!(error.topic)),
+        ("code", json!(error.code.as_str())),
+        ("message", json!(error.message)),
+        ("utterance", json!(utterance)),
+        ("messageId", json!(message_id)),
+        ("token", json!(token)),
+        ("contentId", json!(content_id)),
+    ])
+}
+
+/// A JSON object of the fields that have a value.
+fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> String {
+    let present = fields.into_iter().filter(|(_, value)| !value.is_null());
+    let object: Map<String, Value> =
+        present.map(|(name, value)| (name.to_owned(), value)).collect();
+    Value::Object(object).to_string()
+}
+
+#[cfg(test)]
+#[path = "native_tests.rs"]
+mod tests;

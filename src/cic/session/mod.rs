@@ -142,13 +142,8 @@ async fn live(
     };
     let mut tasks = Tasks::default();
     tasks.add(&driver);
-    let mut session = Session {
-        shared: shared.clone(),
-        send,
-        token,
-        requests: HashMap::new(),
-        tasks,
-    };
+    let mut session =
+        Session { shared: shared.clone(), send, token, requests: HashMap::new(), tasks };
     let reason = session.serve(ping, &mut driver, inbox).await;
     session.end(driver).await;
     reason
