@@ -35,13 +35,18 @@ pub trait Clock: Send + Sync {
 /// A clock shared by everything in a process.
 pub type SharedClock = Arc<dyn Clock>;
 
+/// The monotonic clock alone, for what only measures how long something took.
+pub fn mono() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// The machine's clocks.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        Now { mono: tokio::time::Instant::now().into_std(), wall: Timestamp::now() }
+        Now { mono: mono(), wall: Timestamp::now() }
     }
 }
 
