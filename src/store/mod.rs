@@ -7,11 +7,15 @@
 //! |---|---|
 //! | [`seal`] | AEAD sealing of tokens with `store.secret_key` |
 //! | [`password`] | MQTT passwords and their hashes, in Mosquitto's own format |
+//! | [`provision`] | what makes an appliance, and who may log in |
 //! | [`sqlite`], [`postgres`] | the two stores |
 
+mod measured;
 pub mod password;
 pub mod postgres;
+pub mod provision;
 pub mod seal;
+mod sql;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -19,7 +23,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{ids::ApplianceId, secret::Secret};
+use crate::{ids::ApplianceId, secret::Secret, telemetry::metrics::Metrics};
+use measured::Measured;
 
 /// A provisioned appliance.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,8 +77,8 @@ pub enum StoreError {
     #[error("{0}")]
     Config(String),
     /// The database is away or refused; retrying later may help.
-    #[error("the database does not answer: {0}")]
-    Unavailable(#[source] anyhow::Error),
+    #[error("the database does not answer as it should: {0}")]
+    Unavailable(anyhow::Error),
 }
 
 /// The appliances of a gateway.
@@ -115,3 +120,46 @@ pub trait ApplianceStore: Send + Sync {
 
 /// A store shared by everything in a process.
 pub type SharedStore = Arc<dyn ApplianceStore>;
+
+/// Opens the store that `url` names and, if `migrate`, brings its schema up to date.
+///
+/// # Errors
+/// When it cannot be opened, or its schema does not fit.
+pub async fn open(
+    url: &str,
+    secret_key: &Secret,
+    migrate: bool,
+    metrics: Metrics,
+) -> Result<SharedStore, StoreError> {
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("sqlite") => {
+            let inner = sqlite::SqliteStore::open(url, secret_key).await?;
+            if migrate {
+                sqlite::MIGRATOR.run(&inner.pool).await?;
+            }
+            usable(Measured { inner, metrics }).await
+        }
+        Some("postgres" | "postgresql") => {
+            let inner = postgres::PostgresStore::open(url, secret_key).await?;
+            if migrate {
+                // Under an advisory lock: several gateways may start at once.
+                postgres::MIGRATOR.run(&inner.pool).await?;
+            }
+            usable(Measured { inner, metrics }).await
+        }
+        _ => {
+            let text = "store.url must begin with sqlite:// or postgres://";
+            Err(StoreError::Config(text.into()))
+        }
+    }
+}
+
+/// Without migration the schema may be too old: found out now rather than in the night.
+async fn usable<S: ApplianceStore + 'static>(
+    store: Measured<S>,
+) -> Result<SharedStore, StoreError> {
+    if let Err(StoreError::Unavailable(error)) = store.inner.revision().await {
+        return Err(StoreError::Schema(error.to_string()));
+    }
+    Ok(Arc::new(store))
+}

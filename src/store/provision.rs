@@ -1,0 +1,69 @@
+//! Provisioning: what makes an appliance, and who may log in to the broker.
+//!
+//! Called by the command line and, for logins, by the embedded broker.
+
+use jiff::Timestamp;
+
+use super::{Appliance, ApplianceStore, StoreError, password};
+use crate::{
+    ids::{ApplianceId, random_uuid},
+    secret::Secret,
+};
+
+/// What a new appliance is given; everything else is made.
+#[derive(Debug, Clone)]
+pub struct NewAppliance {
+    /// Its id.
+    pub id: ApplianceId,
+    /// CLOVA's `model_id`.
+    pub model_id: String,
+    /// `ko`, `en` or `ja`.
+    pub lang: String,
+    /// CLOVA's `device_id`; a random UUID when absent.
+    pub device_id: Option<String>,
+}
+
+/// Adds an appliance; returns it with its MQTT password, which is known only now.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] when the id is taken.
+pub async fn add(
+    store: &dyn ApplianceStore,
+    new: NewAppliance,
+    now: Timestamp,
+) -> Result<(Appliance, Secret), StoreError> {
+    let password = password::generate();
+    let appliance = Appliance {
+        id: new.id,
+        model_id: new.model_id,
+        lang: new.lang,
+        device_id: new.device_id.unwrap_or_else(random_uuid),
+        password_hash: password::hash(&password),
+        tokens: None,
+        created_at: now,
+    };
+    store.add(&appliance).await?;
+    Ok((appliance, password))
+}
+
+/// Whether this user, an appliance or the gateway itself, has this password.
+pub async fn verify_password(
+    store: &dyn ApplianceStore,
+    gateway: &str,
+    user: &str,
+    password: &[u8],
+) -> bool {
+    if user == gateway {
+        let known = store.gateway_password().await.map(|known| password::hash(&known));
+        return known.is_ok_and(|hash| password::verify(password, &hash));
+    }
+    let Ok(id) = ApplianceId::parse(user) else { return false };
+    match store.get(&id).await {
+        Ok(Some(appliance)) => password::verify(password, &appliance.password_hash),
+        Ok(None) => false,
+        Err(error) => {
+            tracing::error!(%error, "a login is refused because the store does not answer");
+            false
+        }
+    }
+}
