@@ -1,1 +1,322 @@
-//! (being written)
+//! The wiring of a gateway: built from the last hop back, stopped in reverse.
+//!
+//! Called by `cic-gateway run`, by `demo` and by the integration tests, inside an actix system.
+
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+#[cfg(feature = "broker")]
+use crate::mqtt::broker::{Broker, BrokerSettings, Users};
+use crate::{
+    appliance::env::{Env, Handshakes},
+    cic::{auth::AuthClient, auth::AuthSettings, link::Policy, session::SessionSettings, tls},
+    clock::{SharedClock, SystemClock},
+    config::Config,
+    http::{self, Readiness},
+    mqtt::{link::Link, link::LinkSettings, topics},
+    secret::Secret,
+    shard::{Router, Shard},
+    store::{self, SharedStore},
+    telemetry::metrics::Metrics,
+};
+
+/// Handshakes with CIC a second, over all appliances of a process.
+const HANDSHAKES_PER_SECOND: u32 = 200;
+/// Audio that may wait for flow control in one upload: 2 s.
+const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
+
+/// A running gateway.
+pub struct Gateway {
+    http: http::Server,
+    shard: Shard,
+    store: SharedStore,
+    metrics: Metrics,
+    draining: watch::Sender<bool>,
+    #[cfg(feature = "broker")]
+    broker: Option<Broker>,
+}
+
+impl Gateway {
+    /// Builds and starts a gateway.
+    ///
+    /// # Errors
+    /// With the reason, and the key of the configuration that it hangs on, where one does.
+    pub async fn start(config: &Config) -> Result<Self> {
+        let metrics = Metrics::new();
+        let store = open_store(config, &metrics).await?;
+        let auth = auth_client(config)?;
+        let session = Arc::new(session_settings(config)?);
+        #[cfg(feature = "broker")]
+        let broker = start_broker(config, &store).await?;
+        #[cfg(feature = "broker")]
+        let embedded = broker.as_ref().map(Broker::local_addr);
+        #[cfg(not(feature = "broker"))]
+        let embedded = None;
+        let router = Router::default();
+        let settings = link_settings(config, &store, embedded).await?;
+        let (link, publisher) = Link::start(settings, router.handler(), metrics.clone());
+        let clock: SharedClock = Arc::new(SystemClock);
+        let env = Rc::new(Env {
+            publisher,
+            store: store.clone(),
+            auth,
+            session,
+            link: Policy::default(),
+            handshakes: RefCell::new(Handshakes::per_second(HANDSHAKES_PER_SECOND)),
+            clock,
+            metrics: metrics.clone(),
+            topic_root: config.mqtt.topic_root.clone(),
+            max_utterance: config.limits.max_utterance,
+            linger: config.cic.linger,
+        });
+        let shard = Shard::start(router, link, env).await?;
+        let (draining, is_draining) = watch::channel(false);
+        let connected = shard.connected();
+        let ready = Ready { store: store.clone(), connected, draining: is_draining };
+        let http = http::start(config.http.listen, metrics.clone(), Arc::new(ready))
+            .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
+        tracing::info!(http = %http.addr, "gateway started");
+        Ok(Self {
+            http,
+            shard,
+            store,
+            metrics,
+            draining,
+            #[cfg(feature = "broker")]
+            broker,
+        })
+    }
+
+    /// Where `/healthz`, `/readyz` and `/metrics` are.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http.addr
+    }
+
+    /// Where the embedded broker listens, if there is one.
+    #[cfg(feature = "broker")]
+    pub fn broker_addr(&self) -> Option<SocketAddr> {
+        self.broker.as_ref().map(Broker::local_addr)
+    }
+
+    /// All metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The store, for provisioning in the same process.
+    pub fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    /// Whether the broker connection stands.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.shard.connected()
+    }
+
+    /// Drains and stops: sessions closed, `down/session` says stopped, state kept.
+    pub async fn stop(self) {
+        tracing::info!("gateway is stopping");
+        self.draining.send_replace(true);
+        self.shard.stop().await;
+        #[cfg(feature = "broker")]
+        if let Some(broker) = self.broker {
+            broker.stop().await;
+        }
+        self.http.stop().await;
+        self.store.close().await;
+        tracing::info!("gateway stopped");
+    }
+}
+
+/// Opens the store that the configuration names.
+///
+/// # Errors
+/// When it cannot be opened, or its schema does not fit.
+pub async fn open_store(config: &Config, metrics: &Metrics) -> Result<SharedStore> {
+    let store = &config.store;
+    store::open(&store.url, &store.secret_key, store.migrate, metrics.clone())
+        .await
+        .context("store.url cannot be used")
+}
+
+/// The auth API's client, as configured.
+///
+/// # Errors
+/// When the URI or the trust anchor cannot be used.
+pub fn auth_client(config: &Config) -> Result<AuthClient> {
+    let auth = &config.auth;
+    Ok(AuthClient::new(AuthSettings {
+        base_uri: auth.base_uri.clone(),
+        ca_pem: read_pem(&auth.ca_file, "auth.ca_file")?,
+        client_id: auth.client_id.clone(),
+        client_secret: auth.client_secret.clone(),
+        user_agent: config.cic.user_agent.clone(),
+    })?)
+}
+
+/// The MQTT user name of the gateway itself.
+pub fn gateway_user(config: &Config) -> &str {
+    match config.mqtt.username.as_str() {
+        "" => &config.mqtt.client_id,
+        name => name,
+    }
+}
+
+fn session_settings(config: &Config) -> Result<SessionSettings> {
+    let cic = &config.cic;
+    let base_uri: http_types::Uri = cic.base_uri.parse().context("cic.base_uri is no URI")?;
+    let ca = read_pem(&cic.ca_file, "cic.ca_file")?;
+    let tls = match base_uri.scheme_str() {
+        Some("http") => None,
+        _ => Some(tls::client_config(ca.as_deref(), &["h2"]).context("cic.ca_file")?),
+    };
+    Ok(SessionSettings {
+        base_uri,
+        tls,
+        user_agent: cic.user_agent.parse().context("cic.user_agent")?,
+        connect_timeout: cic.connect_timeout,
+        ping_interval: cic.ping_interval,
+        ping_timeout: cic.ping_timeout,
+        max_directive: config.limits.max_directive,
+        max_attachment: config.limits.max_attachment,
+        max_upload_backlog: MAX_UPLOAD_BACKLOG,
+    })
+}
+
+/// Where the broker is: the embedded one, or the one that `mqtt.url` names.
+async fn link_settings(
+    config: &Config,
+    store: &SharedStore,
+    embedded: Option<SocketAddr>,
+) -> Result<LinkSettings> {
+    let mqtt = &config.mqtt;
+    let (host, port, tls) = match embedded {
+        Some(addr) => (loopback_of(addr).to_string(), addr.port(), broker_tls(config)?),
+        None => broker_address(config)?,
+    };
+    let (username, password) = match embedded {
+        Some(_) => (gateway_user(config).to_owned(), store.gateway_password().await?),
+        None => (mqtt.username.clone(), mqtt.password.clone()),
+    };
+    Ok(LinkSettings {
+        host,
+        port,
+        tls,
+        client_id: mqtt.client_id.clone(),
+        username,
+        password,
+        topic_root: mqtt.topic_root.clone(),
+        filters: vec![topics::subscription(&mqtt.topic_root)],
+    })
+}
+
+type Address = (String, u16, Option<Arc<rustls::ClientConfig>>);
+
+fn broker_address(config: &Config) -> Result<Address> {
+    let mqtt = &config.mqtt;
+    let uri: http_types::Uri = mqtt.url.parse().context("mqtt.url is no URL")?;
+    let host = uri.host().context("mqtt.url names no host")?.trim_matches(['[', ']']).to_owned();
+    let secure = uri.scheme_str() == Some("mqtts");
+    let port = uri.port_u16().unwrap_or(if secure { 8883 } else { 1883 });
+    if !secure {
+        return Ok((host, port, None));
+    }
+    let ca = read_pem(&mqtt.ca_file, "mqtt.ca_file")?;
+    let cert = read_pem(&mqtt.client_cert_file, "mqtt.client_cert_file")?;
+    let key = read_pem(&mqtt.client_key_file, "mqtt.client_key_file")?;
+    let tls = match (cert, key) {
+        (Some(cert), Some(key)) => {
+            tls::client_config_with_identity(ca.as_deref(), &[], &cert, &key)
+        }
+        _ => tls::client_config(ca.as_deref(), &[]),
+    };
+    Ok((host, port, Some(tls.context("mqtt.ca_file, mqtt.client_cert_file")?)))
+}
+
+/// Over TLS the gateway trusts the embedded broker's own certificate file.
+fn broker_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>> {
+    let cert = read_pem(&config.broker.cert_file, "broker.cert_file")?;
+    Ok(cert.map(|cert| tls::client_config(Some(&cert), &[])).transpose()?)
+}
+
+fn loopback_of(addr: SocketAddr) -> std::net::IpAddr {
+    match addr {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        other => other.ip(),
+    }
+}
+
+fn read_pem(path: &str, key: &str) -> Result<Option<Vec<u8>>> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    std::fs::read(path).map(Some).with_context(|| format!("{key}: {path} cannot be read"))
+}
+
+#[cfg(feature = "broker")]
+async fn start_broker(config: &Config, store: &SharedStore) -> Result<Option<Broker>> {
+    let broker = &config.broker;
+    if !broker.enabled {
+        return Ok(None);
+    }
+    let tls = match (broker.cert_file.as_str(), broker.key_file.as_str()) {
+        ("", _) | (_, "") => None,
+        (cert, key) => Some((cert.into(), key.into())),
+    };
+    let settings = BrokerSettings {
+        listen: broker.listen,
+        data_dir: broker.data_dir.clone().into(),
+        tls,
+        topic_root: config.mqtt.topic_root.clone(),
+    };
+    let gateway = gateway_user(config).to_owned();
+    let users = Arc::new(StoredUsers { store: store.clone(), gateway: gateway.clone() });
+    let started = Broker::start(settings, users, gateway).await;
+    Ok(Some(started.with_context(|| format!("broker.listen: {} cannot be used", broker.listen))?))
+}
+
+/// The broker's users are the provisioned appliances and the gateway itself.
+#[cfg(feature = "broker")]
+struct StoredUsers {
+    store: SharedStore,
+    gateway: String,
+}
+
+#[cfg(feature = "broker")]
+#[async_trait]
+impl Users for StoredUsers {
+    async fn verify(&self, user: &str, password: &[u8]) -> bool {
+        let store = self.store.as_ref();
+        store::provision::verify_password(store, &self.gateway, user, password).await
+    }
+}
+
+struct Ready {
+    store: SharedStore,
+    connected: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl Readiness for Ready {
+    async fn check(&self) -> Result<(), String> {
+        if *self.draining.borrow() {
+            return Err("the gateway is stopping".into());
+        }
+        if !*self.connected.borrow() {
+            return Err("the MQTT broker is not connected".into());
+        }
+        self.store.ping().await.map_err(|error| error.to_string())
+    }
+}
+
+use ::http as http_types;
+
+/// A password that the configuration names, or none.
+pub fn configured_password(config: &Config) -> Option<&Secret> {
+    Some(&config.mqtt.password).filter(|password| !password.is_empty())
+}

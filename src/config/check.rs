@@ -1,0 +1,100 @@
+//! What concerns the meaning of a key, or several keys.
+
+use super::Config;
+use crate::{cic::user_agent, store::seal::SecretKey};
+
+/// Reports every mistake as a key and a problem.
+pub(super) fn check(config: &Config, mut wrong: impl FnMut(&str, String)) {
+    if let Err(error) = user_agent::check(&config.cic.user_agent) {
+        wrong("cic.user_agent", error.to_string());
+    }
+    uri(&config.cic.base_uri, &["http", "https"], "cic.base_uri", &mut wrong);
+    uri(&config.auth.base_uri, &["http", "https"], "auth.base_uri", &mut wrong);
+    uri(&config.mqtt.url, &["mqtt", "mqtts"], "mqtt.url", &mut wrong);
+    topics(config, &mut wrong);
+    files(config, &mut wrong);
+    store(config, &mut wrong);
+    if !config.http.listen.ip().is_loopback() && config.http.admin_token.is_empty() {
+        wrong("http.admin_token", "is required when http.listen is not a loopback address".into());
+    }
+    if !["keep", "forget"].contains(&config.alerts.offline.as_str()) {
+        wrong("alerts.offline", "must be \"keep\" or \"forget\"".into());
+    }
+}
+
+fn uri(text: &str, schemes: &[&str], key: &str, wrong: &mut impl FnMut(&str, String)) {
+    let schemes = schemes.join(":// or ");
+    match text.parse::<::http::Uri>() {
+        Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => {
+            let scheme = uri.scheme_str().unwrap_or_default();
+            if !schemes.split(":// or ").any(|known| known == scheme) {
+                wrong(key, format!("must begin with {schemes}://"));
+            }
+        }
+        _ => wrong(key, format!("must be a URI that begins with {schemes}:// and names a host")),
+    }
+}
+
+fn topics(config: &Config, wrong: &mut impl FnMut(&str, String)) {
+    let root = &config.mqtt.topic_root;
+    let level = |level: &str| !level.is_empty() && !level.contains(['+', '#', '\0']);
+    if !root.split('/').all(level) || root.starts_with('$') {
+        wrong(
+            "mqtt.topic_root",
+            "must be topic levels without + # and empty ones, as cic/v1".into(),
+        );
+    }
+    if config.mqtt.client_id.is_empty() || config.mqtt.client_id.contains(['/', '+', '#']) {
+        wrong("mqtt.client_id", "must not be empty, and not contain / + #".into());
+    }
+    for adapter in &config.mqtt.adapters {
+        match adapter.as_str() {
+            "native" => {}
+            "hermes" => wrong("mqtt.adapters", "\"hermes\" is not in this version yet".into()),
+            other => {
+                wrong("mqtt.adapters", format!("there is no adapter {other:?}; use \"native\""))
+            }
+        }
+    }
+}
+
+fn files(config: &Config, wrong: &mut impl FnMut(&str, String)) {
+    let files = [
+        ("cic.ca_file", &config.cic.ca_file),
+        ("auth.ca_file", &config.auth.ca_file),
+        ("mqtt.ca_file", &config.mqtt.ca_file),
+        ("mqtt.client_cert_file", &config.mqtt.client_cert_file),
+        ("mqtt.client_key_file", &config.mqtt.client_key_file),
+        ("broker.cert_file", &config.broker.cert_file),
+        ("broker.key_file", &config.broker.key_file),
+    ];
+    for (key, path) in files {
+        if !path.is_empty()
+            && let Err(error) = std::fs::File::open(path)
+        {
+            wrong(key, format!("{path}: {error}"));
+        }
+    }
+    for pair in [[3, 4], [5, 6]].map(|pair| pair.map(|index| files[index])) {
+        if let [(key, ""), (other, given)] | [(other, given), (key, "")] =
+            pair.map(|(key, path)| (key, path.as_str()))
+            && !given.is_empty()
+        {
+            wrong(key, format!("is missing, although {other} is given"));
+        }
+    }
+}
+
+fn store(config: &Config, wrong: &mut impl FnMut(&str, String)) {
+    let (url, key) = (&config.store.url, &config.store.secret_key);
+    let postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if !postgres && !url.starts_with("sqlite:") {
+        wrong("store.url", "must begin with sqlite:// or postgres://".into());
+    }
+    if (postgres || !key.is_empty())
+        && let Err(error) = SecretKey::parse(key.expose())
+    {
+        let missing = if key.is_empty() { "is required with PostgreSQL: " } else { "" };
+        wrong("store.secret_key", format!("{missing}{error}"));
+    }
+}

@@ -1,0 +1,101 @@
+use super::*;
+
+fn from(toml: &str) -> Result<Config, String> {
+    read(Some(("f.toml", toml)), []).map_err(|errors| errors.to_string())
+}
+
+fn env(pairs: &[(&str, &str)]) -> Result<Config, String> {
+    let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    read(None, pairs).map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let config = from("").unwrap();
+    assert_eq!(config.cic.base_uri, "https://prod-ni-cic.clova.ai/");
+    assert_eq!(config.cic.ping_interval, Duration::from_secs(60));
+    assert_eq!(config.cic.result_timeout, Duration::from_secs(4));
+    assert_eq!(config.mqtt.topic_root, "cic/v1");
+    assert_eq!(config.mqtt.adapters, ["native"]);
+    assert!(!config.broker.enabled && config.store.migrate);
+    assert_eq!(config.alerts.past_due_window, Duration::from_secs(1800));
+    assert_eq!(config.http.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.limits.max_directive, 256 * 1024);
+    assert_eq!(config.limits.max_attachment, 8 * 1024 * 1024);
+}
+
+#[test]
+fn every_mistake_is_named_with_key_and_line() {
+    let text = "[cic]\nping_intervall = \"60s\"\nlinger = \"soon\"\n\n[limits]\nmax_directive = \"1KB\"\n\
+                [nonsense]\nx = 1\n[broker]\nenabled = \"maybe\"\n";
+    let errors = from(text).unwrap_err();
+    let lines: Vec<_> = errors.lines().collect();
+    assert!(
+        lines.contains(
+            &"f.toml:2: cic.ping_intervall: unknown key; did you mean cic.ping_interval?"
+        ),
+        "{errors}"
+    );
+    assert!(errors.contains("f.toml:3: cic.linger: \"soon\" is no duration"), "{errors}");
+    assert!(errors.contains("f.toml:6: limits.max_directive: \"1KB\" is no size"), "{errors}");
+    assert!(errors.contains("f.toml:8: nonsense.x: unknown key"), "{errors}");
+    assert!(errors.contains("f.toml:10: broker.enabled: \"maybe\" is no boolean"), "{errors}");
+    assert_eq!(lines.len(), 5, "{errors}");
+    assert!(from("[cic\n").unwrap_err().starts_with("f.toml:1: "));
+}
+
+#[test]
+fn the_environment_wins_and_is_checked_alike() {
+    let config = env(&[("CIC_GATEWAY__MQTT__URL", "mqtts://broker"), ("OTHER", "x")]).unwrap();
+    assert_eq!(config.mqtt.url, "mqtts://broker");
+    let errors = env(&[("CIC_GATEWAY__MQTT__ULR", "x")]).unwrap_err();
+    assert_eq!(errors, "CIC_GATEWAY__MQTT__ULR: mqtt.ulr: unknown key; did you mean mqtt.url?");
+}
+
+#[test]
+fn secrets_may_come_from_files_and_are_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secret");
+    std::fs::write(&path, "s3cret\n").unwrap();
+    let path = path.to_str().unwrap();
+    let config = from(&format!("[auth]\nclient_secret_file = {path:?}\n")).unwrap();
+    assert_eq!(config.auth.client_secret.expose(), "s3cret");
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let both = format!("[auth]\nclient_secret_file = {path:?}\nclient_secret = \"x\"\n");
+    assert!(from(&both).unwrap_err().contains("leave one out"));
+    let config = env(&[("CIC_GATEWAY__HTTP__ADMIN_TOKEN_FILE", path)]).unwrap();
+    assert_eq!(config.http.admin_token.expose(), "s3cret");
+    assert!(from("[auth]\nclient_secret_file = \"/nonexistent\"\n").is_err());
+}
+
+#[test]
+fn meaning_is_checked_too() {
+    let rows = [
+        ("[cic]\nuser_agent = \"x\"", "cic.user_agent"),
+        ("[cic]\nbase_uri = \"ftp://x\"", "cic.base_uri"),
+        ("[auth]\nbase_uri = \"/relative\"", "auth.base_uri"),
+        ("[mqtt]\nurl = \"http://x\"", "mqtt.url"),
+        ("[mqtt]\ntopic_root = \"a/#\"", "mqtt.topic_root"),
+        ("[mqtt]\ntopic_root = \"a//b\"", "mqtt.topic_root"),
+        ("[mqtt]\nadapters = [\"hermes\"]", "mqtt.adapters"),
+        ("[mqtt]\nca_file = \"/nonexistent\"", "mqtt.ca_file"),
+        ("[http]\nlisten = \"0.0.0.0:80\"", "http.admin_token"),
+        ("[store]\nurl = \"mysql://x\"", "store.url"),
+        ("[store]\nurl = \"postgres://x/y\"", "store.secret_key"),
+        ("[store]\nsecret_key = \"short\"", "store.secret_key"),
+        ("[alerts]\noffline = \"perhaps\"", "alerts.offline"),
+        ("[cic]\nlinger = \"0s\"", "cic.linger"),
+    ];
+    for (text, key) in rows {
+        let errors = from(text).unwrap_err();
+        assert!(errors.contains(&format!("{key}: ")), "{text}: {errors}");
+    }
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let reference = reference();
+    for name in ["`cic.base_uri`", "`CIC_GATEWAY__STORE__SECRET_KEY`", "`limits.max_attachment`"] {
+        assert!(reference.contains(name), "{name}");
+    }
+}

@@ -1,0 +1,244 @@
+//! The simulated CIC and its auth server, as strict as the guide.
+//!
+//! Runs on a thread of its own, so that it disturbs nobody's runtime and survives a gateway that
+//! hangs. Started by `simulate cic`, by the demo and by the tests.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `state.rs` | tokens, channels, questions, and the journal of what was seen |
+//! | `auth.rs` | the auth server |
+//! | `server.rs` | connections, downchannels, who may ask |
+//! | `event.rs` | one event: read strictly, answered by the scenario |
+//! | `recognize.rs` | hears recordings that it knows, and when they end |
+//! | `scenario.rs` | what it answers |
+//! | `wire.rs` | writes multipart |
+
+mod auth;
+mod event;
+mod recognize;
+pub mod scenario;
+mod server;
+mod state;
+mod wire;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use tokio::{net::TcpListener, sync::oneshot};
+
+use crate::secret::Secret;
+pub use scenario::Scenario;
+use state::State;
+pub use state::{Fault, SeenEvent};
+
+/// How the simulated CIC is to behave.
+#[derive(Debug, Clone)]
+pub struct SimSettings {
+    /// Where CIC listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the auth server listens.
+    pub auth_listen: SocketAddr,
+    /// TLS with a certificate made at start, or h2c with prior knowledge.
+    pub tls: bool,
+    /// What it answers.
+    pub scenario: Scenario,
+    /// The client id that the auth server accepts, and its secret; empty accepts any.
+    pub client: (String, Secret),
+    /// Life of the access tokens that it issues.
+    pub token_life: Duration,
+}
+
+impl Default for SimSettings {
+    fn default() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            listen: any,
+            auth_listen: any,
+            tls: true,
+            scenario: Scenario::builtin(),
+            client: (String::new(), Secret::default()),
+            token_life: Duration::from_secs(864_000),
+        }
+    }
+}
+
+/// Why the simulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// An address cannot be used.
+    #[error("{0} cannot be used: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// No certificate could be made.
+    #[error("no certificate could be made: {0}")]
+    Certificate(String),
+    /// The thread did not start.
+    #[error("the simulator's thread did not start")]
+    Thread,
+}
+
+/// A running simulated CIC.
+#[derive(Debug)]
+pub struct SimulatedCic {
+    state: Arc<State>,
+    cic: SocketAddr,
+    auth: SocketAddr,
+    ca_pem: Option<String>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SimulatedCic {
+    /// Starts it; returns once it listens.
+    ///
+    /// # Errors
+    /// See [`SimError`].
+    pub fn start(settings: SimSettings) -> Result<Self, SimError> {
+        let (server_config, ca_pem) = match settings.tls {
+            true => certificate().map(|(config, ca)| (Some(config), Some(ca)))?,
+            false => (None, None),
+        };
+        let state = Arc::new(State::new(&settings));
+        let (ready, started) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let shared = state.clone();
+        let (listen, auth_listen) = (settings.listen, settings.auth_listen);
+        let thread = std::thread::Builder::new().name("simulated-cic".into()).spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build()
+            else {
+                return;
+            };
+            runtime.block_on(async move {
+                let bound =
+                    async { Ok((bind(listen, "h2").await?, bind(auth_listen, "http/1.1").await?)) };
+                match bound.await {
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                    }
+                    Ok(((cic, cic_addr), (auth, auth_addr))) => {
+                        let _ = ready.send(Ok((cic_addr, auth_addr)));
+                        let acceptor = |alpn: &str| {
+                            server_config.as_ref().map(|config| wire::acceptor(config, alpn))
+                        };
+                        tokio::select! {
+                            () = server::serve(cic, acceptor("h2"), shared.clone()) => {}
+                            () = auth::serve(auth, acceptor("http/1.1"), shared) => {}
+                            _ = stopped => {}
+                        }
+                    }
+                }
+            });
+        });
+        let thread = thread.map_err(|_| SimError::Thread)?;
+        let (cic, auth) = started.recv().map_err(|_| SimError::Thread)??;
+        Ok(Self { state, cic, auth, ca_pem, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// `cic.base_uri` of a gateway that is to use it.
+    pub fn cic_uri(&self) -> String {
+        self.uri(self.cic)
+    }
+
+    /// `auth.base_uri` of a gateway that is to use it.
+    pub fn auth_uri(&self) -> String {
+        self.uri(self.auth)
+    }
+
+    fn uri(&self, addr: SocketAddr) -> String {
+        let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
+        format!("{scheme}://{addr}/")
+    }
+
+    /// The trust anchor of its certificate (PEM), with TLS.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
+    }
+
+    /// An authorization code, as the user's app would get it; good for one device.
+    pub fn issue_code(&self) -> Secret {
+        self.state.issue_code(None)
+    }
+
+    /// Every access token is refused from now on; refresh tokens stay good.
+    pub fn expire_tokens(&self) {
+        self.state.expire_tokens();
+    }
+
+    /// Every pairing is gone: access and refresh tokens are refused.
+    pub fn revoke_pairings(&self) {
+        self.state.revoke_pairings();
+    }
+
+    /// The next requests meet these faults, in order.
+    pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.state.inject(faults);
+    }
+
+    /// Sends a directive on the downchannel of every connected device; returns to how many.
+    pub fn push(&self, directive: &serde_json::Value) -> usize {
+        self.state.push(directive)
+    }
+
+    /// How many devices have a downchannel.
+    pub fn channels(&self) -> usize {
+        self.state.channels()
+    }
+
+    /// Everything that was seen so far.
+    pub fn seen(&self) -> Vec<SeenEvent> {
+        self.state.seen()
+    }
+
+    /// Waits until something of this kind has been seen; `None` when it takes longer than `limit`.
+    pub async fn wait_for(
+        &self,
+        wanted: impl Fn(&SeenEvent) -> bool,
+        limit: Duration,
+    ) -> Option<SeenEvent> {
+        self.state.wait_for(wanted, limit).await
+    }
+}
+
+impl Drop for SimulatedCic {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn bind(addr: SocketAddr, _: &str) -> Result<(TcpListener, SocketAddr), SimError> {
+    let failed = |error| SimError::Listen(addr, error);
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+/// A trust anchor and a server certificate for this machine.
+fn certificate() -> Result<(ServerConfig, String), SimError> {
+    let failed = |error: rcgen::Error| SimError::Certificate(error.to_string());
+    let mut ca = rcgen::CertificateParams::new(Vec::new()).map_err(failed)?;
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    ca.distinguished_name.push(rcgen::DnType::CommonName, "cic-gateway simulated CIC");
+    let ca_key = rcgen::KeyPair::generate().map_err(failed)?;
+    let issuer_cert = ca.self_signed(&ca_key).map_err(failed)?;
+    let issuer = rcgen::Issuer::new(ca, ca_key);
+    let names = ["localhost", "127.0.0.1", "::1", "simulated-cic"].map(str::to_owned);
+    let server = rcgen::CertificateParams::new(names.to_vec()).map_err(failed)?;
+    let key = rcgen::KeyPair::generate().map_err(failed)?;
+    let cert = server.signed_by(&key, &issuer).map_err(failed)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| {
+            builder.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key)
+        })
+        .map_err(|error| SimError::Certificate(error.to_string()))?;
+    Ok((config, issuer_cert.pem()))
+}

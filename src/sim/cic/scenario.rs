@@ -1,0 +1,274 @@
+//! What the simulated CIC understands and answers, from a TOML file (see `assets/scenario.toml`).
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Why a scenario cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// Not TOML, or of another shape.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// A file that it names cannot be read.
+    #[error("{0}: {1}")]
+    File(String, String),
+}
+
+/// Recordings that are known by heart, and replies.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    pub(super) recordings: Arc<Vec<Recording>>,
+    pub(super) replies: Arc<Vec<Reply>>,
+}
+
+/// A recording and its text.
+#[derive(Debug)]
+pub(super) struct Recording {
+    pub(super) pcm: Vec<u8>,
+    pub(super) text: String,
+}
+
+/// An answer to some requests.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) when: Option<String>,
+    pub(super) answers: Option<String>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// One thing that an answer holds.
+#[derive(Debug)]
+pub(super) enum Step {
+    Speak { mp3: Bytes, placed: Placed },
+    Expect { question: String, timeout: u64, explicit: bool },
+    Directive { namespace: String, name: String, payload: Value, dialogue: DialogueId },
+}
+
+/// Where an attachment stands among the parts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Placed {
+    /// Before its directive.
+    Before,
+    /// Right behind its directive.
+    #[default]
+    After,
+    /// Behind everything else.
+    Last,
+}
+
+/// Which dialogue id a directive carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DialogueId {
+    /// That of the request.
+    #[default]
+    Own,
+    /// That of an earlier request.
+    Stale,
+    /// One that the client never created.
+    Foreign,
+    /// None.
+    None,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    recording: Vec<RecordingToml>,
+    #[serde(default)]
+    reply: Vec<ReplyToml>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordingToml {
+    file: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplyToml {
+    when: Option<String>,
+    answers: Option<String>,
+    steps: Vec<StepToml>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum StepToml {
+    Speak {
+        speak: String,
+        #[serde(default)]
+        attachment: Placed,
+    },
+    Expect {
+        expect: String,
+        #[serde(default = "seven_seconds")]
+        timeout: u64,
+        #[serde(default = "yes")]
+        explicit: bool,
+    },
+    Directive {
+        directive: String,
+        #[serde(default)]
+        payload: Option<Value>,
+        #[serde(default)]
+        dialogue: DialogueId,
+    },
+}
+
+fn seven_seconds() -> u64 {
+    7000
+}
+
+fn yes() -> bool {
+    true
+}
+
+macro_rules! embedded {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_bytes!(concat!("../../../assets/", $name)) as &[u8]),)*]
+    };
+}
+
+/// The files of the scenario that is built in.
+const EMBEDDED: &[(&str, &[u8])] = embedded![
+    "speech/time.wav",
+    "speech/story.wav",
+    "speech/everest.wav",
+    "speech/pizza.wav",
+    "speech/large.wav",
+    "answers/time.mp3",
+    "answers/story-1.mp3",
+    "answers/story-2.mp3",
+    "answers/story-3.mp3",
+    "answers/everest.mp3",
+    "answers/which-size.mp3",
+    "answers/ordered.mp3",
+    "answers/sorry.mp3",
+];
+
+/// One of the recorded utterances that are built in (WAV), by its name under `assets/`.
+pub fn embedded(name: &str) -> Option<&'static [u8]> {
+    EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}
+
+impl Scenario {
+    /// The one that is built in: time, story, Mount Everest, pizza.
+    pub fn builtin() -> Self {
+        let missing = |name: &str| ScenarioError::File(name.into(), "is not built in".into());
+        Self::build(include_str!("../../../assets/scenario.toml"), |name| {
+            embedded(name).map(Bytes::from_static).ok_or_else(|| missing(name))
+        })
+        .expect("the built-in scenario is read by a test")
+    }
+
+    /// Reads a scenario; the files that it names are looked for below `base`.
+    ///
+    /// # Errors
+    /// See [`ScenarioError`].
+    pub fn parse(text: &str, base: &Path) -> Result<Self, ScenarioError> {
+        Self::build(text, |name| {
+            let path = base.join(name);
+            let failed = |error: std::io::Error| {
+                ScenarioError::File(path.display().to_string(), error.to_string())
+            };
+            std::fs::read(&path).map(Bytes::from).map_err(failed)
+        })
+    }
+
+    fn build(
+        text: &str,
+        read: impl Fn(&str) -> Result<Bytes, ScenarioError>,
+    ) -> Result<Self, ScenarioError> {
+        let file: File = toml::from_str(text)?;
+        let recordings = file.recording.into_iter().map(|recording| {
+            let bytes = read(&recording.file)?;
+            let wav = hound::WavReader::new(&bytes[..])
+                .and_then(|wav| wav.into_samples::<i16>().collect::<Result<Vec<_>, _>>());
+            let samples =
+                wav.map_err(|error| ScenarioError::File(recording.file, error.to_string()))?;
+            let pcm = samples.into_iter().flat_map(i16::to_le_bytes).collect();
+            Ok(Recording { pcm, text: recording.text })
+        });
+        let recordings = recordings.collect::<Result<Vec<_>, ScenarioError>>()?;
+        let replies = file.reply.into_iter().map(|reply| {
+            let steps = reply.steps.into_iter().map(|step| Step::build(step, &read));
+            let steps = steps.collect::<Result<_, _>>()?;
+            let when = reply.when.map(|when| when.to_lowercase());
+            Ok(Reply { when, answers: reply.answers, steps })
+        });
+        let replies = replies.collect::<Result<Vec<_>, ScenarioError>>()?;
+        Ok(Self { recordings: Arc::new(recordings), replies: Arc::new(replies) })
+    }
+
+    /// The reply to a request with this text, or to the answer of this question.
+    pub(super) fn reply(&self, text: &str, question: Option<&str>) -> Option<&Reply> {
+        let text = text.to_lowercase();
+        let mut replies = self.replies.iter();
+        match question {
+            Some(question) => replies.find(|reply| reply.answers.as_deref() == Some(question)),
+            None => {
+                replies.find(|reply| reply.when.as_ref().is_some_and(|when| text.contains(when)))
+            }
+        }
+    }
+}
+
+impl Step {
+    fn build(
+        step: StepToml,
+        read: &impl Fn(&str) -> Result<Bytes, ScenarioError>,
+    ) -> Result<Self, ScenarioError> {
+        Ok(match step {
+            StepToml::Speak { speak, attachment } => {
+                Self::Speak { mp3: read(&speak)?, placed: attachment }
+            }
+            StepToml::Expect { expect, timeout, explicit } => {
+                Self::Expect { question: expect, timeout, explicit }
+            }
+            StepToml::Directive { directive, payload, dialogue } => {
+                let (namespace, name) = directive.split_once('.').unwrap_or((&directive, ""));
+                let payload = payload.unwrap_or_else(|| Value::Object(Default::default()));
+                let (namespace, name) = (namespace.to_owned(), name.to_owned());
+                Self::Directive { namespace, name, payload, dialogue }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_scenario_answers_what_its_recordings_ask() {
+        let scenario = Scenario::builtin();
+        assert_eq!(scenario.recordings.len(), 5);
+        for recording in scenario.recordings.iter() {
+            assert!(recording.pcm.len() > 32_000, "{}", recording.text);
+        }
+        assert!(
+            scenario.reply("What TIME is it?", None).is_some_and(|reply| reply.steps.len() == 2)
+        );
+        assert!(scenario.reply("gibberish", None).is_some());
+        assert!(scenario.reply("large", Some("pizza-size")).is_some());
+        assert!(scenario.reply("large", Some("unknown")).is_none());
+    }
+
+    #[test]
+    fn a_broken_scenario_is_refused() {
+        let parse = |text| Scenario::parse(text, Path::new(".")).map(drop);
+        assert!(
+            parse("[[reply]]\nwhen = \"x\"\nsteps = [{ speak = \"/nonexistent.mp3\" }]").is_err()
+        );
+        assert!(parse("[[reply]]\nwhen = \"x\"\nsteps = [{ speek = \"x\" }]").is_err());
+        assert!(parse("[[replies]]").is_err());
+    }
+}

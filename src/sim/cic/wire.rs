@@ -1,0 +1,112 @@
+//! Writes multipart as CIC does (transport 8.2), and accepts connections.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use h2::SendStream;
+use rustls::ServerConfig;
+use serde_json::{Value, json};
+use tokio_rustls::TlsAcceptor;
+
+use crate::ids::random_uuid;
+
+/// Accepts TLS with one ALPN protocol.
+pub(super) fn acceptor(config: &ServerConfig, alpn: &str) -> TlsAcceptor {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A boundary, and the parts that are written with it.
+#[derive(Debug, Clone)]
+pub(super) struct Writer(String);
+
+impl Writer {
+    pub(super) fn new() -> Self {
+        Self(format!("dc-{}", random_uuid()))
+    }
+
+    pub(super) fn content_type(&self) -> String {
+        format!("multipart/related; boundary={};", self.0)
+    }
+
+    pub(super) fn opening(&self) -> Bytes {
+        format!("--{}", self.0).into()
+    }
+
+    /// A part, with the delimiter that follows it at once.
+    pub(super) fn part(&self, part: &Part) -> Bytes {
+        let boundary = &self.0;
+        let (head, body) = match part {
+            Part::Directive(directive) => (
+                format!(
+                    "Content-Disposition: form-data; name=\"directive-{}\"\r\n\
+                     Content-Type: application/json; charset=utf-8",
+                    random_uuid()
+                ),
+                Bytes::from(directive.to_string()),
+            ),
+            Part::Attachment(id, body) => (
+                format!(
+                    "Content-Disposition: form-data; name=\"attachment-{}\"\r\n\
+                     Content-ID: {id}\r\nContent-Type: application/octet-stream",
+                    random_uuid()
+                ),
+                body.clone(),
+            ),
+        };
+        [b"\r\n", head.as_bytes(), b"\r\n\r\n", &body, b"\r\n--", boundary.as_bytes()]
+            .concat()
+            .into()
+    }
+
+    pub(super) fn closing(&self) -> Bytes {
+        Bytes::from_static(b"--\r\n")
+    }
+}
+
+/// One part of an answer.
+#[derive(Debug, Clone)]
+pub(super) enum Part {
+    Directive(Value),
+    Attachment(String, Bytes),
+}
+
+/// A directive with a fresh message id.
+pub(super) fn directive(
+    namespace: &str,
+    name: &str,
+    dialogue: Option<&str>,
+    payload: Value,
+) -> Value {
+    let mut header = json!({"namespace": namespace, "name": name, "messageId": random_uuid()});
+    if let Some(dialogue) = dialogue {
+        header["dialogRequestId"] = dialogue.into();
+    }
+    json!({"directive": {"header": header, "payload": payload}})
+}
+
+/// The body of an error response (transport 10).
+pub(super) fn exception(status: u16, description: &str) -> Value {
+    let payload = json!({"code": status, "description": description});
+    directive("System", "Exception", None, payload)
+}
+
+/// Writes bytes as flow control lets them through.
+pub(super) async fn write(
+    stream: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    end: bool,
+) -> Result<(), h2::Error> {
+    while !data.is_empty() {
+        stream.reserve_capacity(data.len());
+        let granted = match std::future::poll_fn(|cx| stream.poll_capacity(cx)).await {
+            Some(granted) => granted?,
+            None => return Err(h2::Reason::CANCEL.into()),
+        };
+        let piece = data.split_to(granted.min(data.len()));
+        let last = end && data.is_empty();
+        stream.send_data(piece, last)?;
+    }
+    Ok(())
+}
