@@ -1,1 +1,147 @@
-//! (being written)
+//! The command line: one file a command. Called by `main`.
+
+mod appliance;
+mod broker;
+mod check;
+mod demo;
+mod simulate;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    app::{self, Gateway},
+    config::{self, Config},
+    telemetry::{
+        logs::{self, LogFormat},
+        metrics::Metrics,
+    },
+};
+
+/// Connects home appliances that speak MQTT to NAVER's voice assistant CLOVA.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Example, needs nothing else:\n  cic-gateway demo",
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Configuration file [default: cic-gateway.toml, then /etc/cic-gateway/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// How commands print data
+    #[arg(long, global = true, value_enum, default_value_t)]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How commands print data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway until it is told to stop (SIGTERM or Ctrl-C)
+    #[command(after_help = "Example:\n  cic-gateway --config cic-gateway.toml run")]
+    Run,
+    /// See everything work on this machine: broker, simulated CLOVA, gateway and a speaker
+    #[command(after_help = "Examples:\n  cic-gateway demo\n  cic-gateway demo --keep-running")]
+    Demo(demo::DemoArgs),
+    /// Find every mistake in the configuration, then try the broker, the store and CLOVA
+    #[command(after_help = "Example:\n  cic-gateway check --offline")]
+    Check(check::CheckArgs),
+    /// Bring the store's schema up to date
+    #[command(after_help = "Example:\n  cic-gateway migrate")]
+    Migrate,
+    /// Add, list, pair and remove appliances
+    #[command(subcommand)]
+    Appliance(appliance::ApplianceCommand),
+    /// Prepare a broker
+    #[command(subcommand)]
+    Broker(broker::BrokerCommand),
+    /// Run a simulated CLOVA, or a simulated appliance
+    #[command(subcommand)]
+    Simulate(simulate::SimulateCommand),
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// With what failed, for a person.
+pub fn run(cli: Cli) -> Result<()> {
+    // Where a library asks for the process's TLS provider there must be one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match cli.command {
+        Command::Demo(args) => actix_rt::System::new().block_on(demo::run(args, cli.log_format)),
+        Command::Simulate(command) => {
+            log("warn", cli.log_format)?;
+            actix_rt::System::new().block_on(simulate::run(command))
+        }
+        Command::Check(args) => {
+            log("error", cli.log_format)?;
+            let loaded = config::load(cli.config.as_deref());
+            actix_rt::System::new().block_on(check::run(loaded, args, cli.format))
+        }
+        command => {
+            let config = config::load(cli.config.as_deref())?.config;
+            log(&config.telemetry.log, cli.log_format)?;
+            actix_rt::System::new().block_on(with_config(command, config, cli.format))
+        }
+    }
+}
+
+async fn with_config(command: Command, config: Config, format: Format) -> Result<()> {
+    match command {
+        Command::Run => serve(&config).await,
+        Command::Migrate => {
+            let migrating =
+                Config { store: config::Store { migrate: true, ..config.store }, ..config };
+            app::open_store(&migrating, &Metrics::new()).await?.close().await;
+            println!("the store is up to date");
+            Ok(())
+        }
+        Command::Appliance(command) => appliance::run(command, &config, format).await,
+        Command::Broker(command) => broker::run(command, &config).await,
+        Command::Demo(_) | Command::Check(_) | Command::Simulate(_) => Ok(()),
+    }
+}
+
+fn log(filter: &str, format: LogFormat) -> Result<()> {
+    logs::init(filter, format, None).map_err(anyhow::Error::msg)
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    let gateway = Gateway::start(config).await?;
+    told_to_stop().await.context("signals cannot be received")?;
+    tokio::select! {
+        () = gateway.stop() => Ok(()),
+        again = told_to_stop() => {
+            again?;
+            anyhow::bail!("ended at once, as asked by a second signal")
+        }
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn told_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

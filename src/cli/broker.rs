@@ -1,0 +1,83 @@
+//! `broker export`: password and access files for a Mosquitto of one's own.
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+use crate::{
+    app,
+    config::Config,
+    store::{Appliance, password},
+    telemetry::metrics::Metrics,
+};
+
+/// How to prepare a broker.
+#[derive(Debug, Subcommand)]
+pub enum BrokerCommand {
+    /// Write the users and access rights of all appliances and of the gateway
+    #[command(
+        after_help = "Example:\n  cic-gateway broker export --mosquitto /etc/mosquitto/cic-gateway"
+    )]
+    Export {
+        /// Folder for Mosquitto's files `passwd` and `acl`
+        #[arg(long, value_name = "DIR")]
+        mosquitto: PathBuf,
+    },
+}
+
+/// Carries out a command.
+pub(super) async fn run(command: BrokerCommand, config: &Config) -> Result<()> {
+    let BrokerCommand::Export { mosquitto } = command;
+    let store = app::open_store(config, &Metrics::new()).await?;
+    let appliances = store.list().await?;
+    let own = store.gateway_password().await?;
+    store.close().await;
+    let configured = &config.mqtt.password;
+    let secret = if configured.is_empty() { &own } else { configured };
+    let gateway = app::gateway_user(config);
+    std::fs::create_dir_all(&mosquitto).with_context(|| mosquitto.display().to_string())?;
+    let users = users(gateway, &password::hash(secret), &appliances);
+    replace(&mosquitto.join("passwd"), &users)?;
+    replace(&mosquitto.join("acl"), &rights(gateway, &config.mqtt.topic_root, &appliances))?;
+    println!("{} appliances written to {}", appliances.len(), mosquitto.display());
+    if configured.is_empty() {
+        println!(
+            "put this into the gateway's configuration:\n[mqtt]\nusername = {gateway:?}\npassword = {:?}",
+            own.expose()
+        );
+    }
+    Ok(())
+}
+
+fn users(gateway: &str, hash: &str, appliances: &[Appliance]) -> String {
+    let appliances = appliances.iter().map(|a| format!("{}:{}\n", a.id, a.password_hash));
+    std::iter::once(format!("{gateway}:{hash}\n")).chain(appliances).collect()
+}
+
+/// An appliance may publish below its `up/` and read below its `down/`, and nothing else.
+fn rights(gateway: &str, root: &str, appliances: &[Appliance]) -> String {
+    let mut text = format!(
+        "user {gateway}\ntopic read {root}/+/up/#\ntopic write {root}/+/down/#\n\
+         topic readwrite {root}/gateway/#\n"
+    );
+    for Appliance { id, .. } in appliances {
+        let _ = write!(
+            text,
+            "\nuser {id}\ntopic write {root}/{id}/up/#\ntopic read {root}/{id}/down/#\n"
+        );
+    }
+    text
+}
+
+/// Mosquitto must never read half a file.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let fresh = path.with_extension("new");
+    let _ = std::fs::remove_file(&fresh);
+    crate::store::seal::create_private(&fresh, text)
+        .and_then(|()| std::fs::rename(&fresh, path))
+        .with_context(|| path.display().to_string())
+}
