@@ -43,8 +43,8 @@ impl Registry {
     }
 
     /// Makes the actors fit what is provisioned: new ones start, removed ones stop, changed ones
-    /// are told.
-    pub fn provision(&mut self, appliances: Vec<store::Appliance>) {
+    /// are told. Returns whether there are new ones.
+    pub fn provision(&mut self, appliances: Vec<store::Appliance>) -> bool {
         let known: HashMap<_, _> =
             appliances.into_iter().map(|record| (record.id.clone(), record)).collect();
         self.entries.retain(|id, entry| {
@@ -55,6 +55,7 @@ impl Registry {
             }
             keep
         });
+        let mut any_new = false;
         for (id, record) in known {
             match self.entries.get_mut(&id) {
                 Some(entry) if entry.record == record => {}
@@ -63,11 +64,13 @@ impl Registry {
                     entry.addr.do_send(Provisioned(record));
                 }
                 None => {
+                    any_new = true;
                     let entry = self.spawn(record);
                     self.entries.insert(id, entry);
                 }
             }
         }
+        any_new
     }
 
     /// Hands a message to its appliance's actor.

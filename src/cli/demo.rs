@@ -159,7 +159,7 @@ impl Stage {
                         let took = at.saturating_duration_since(ended).as_secs_f64() * 1000.0;
                         self.tell(
                             "speaker",
-                            &format!("first audio {took:.0} ms after the end of speech"),
+                            &format!("first audio {took:.1} ms after the end of speech"),
                         );
                         until = interrupt.map(|after| at + after);
                     }

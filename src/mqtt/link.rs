@@ -26,7 +26,7 @@ use rumqttc::{
     },
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
 };
 
@@ -131,6 +131,7 @@ pub struct Link {
     connected: watch::Receiver<bool>,
     publisher: Publisher,
     stopping: Rc<Cell<bool>>,
+    resubscribe: Rc<Notify>,
     settings: Rc<LinkSettings>,
     client: Rc<RefCell<AsyncClient>>,
     poller: JoinHandle<()>,
@@ -146,7 +147,9 @@ impl Link {
         let (client, events) = build(&settings);
         let client = Rc::new(RefCell::new(client));
         let stopping = Rc::new(Cell::new(false));
+        let resubscribe = Rc::new(Notify::new());
         let poller = Poller {
+            resubscribe: resubscribe.clone(),
             settings: settings.clone(),
             client: client.clone(),
             handler,
@@ -168,6 +171,7 @@ impl Link {
             connected,
             publisher: publisher.clone(),
             stopping,
+            resubscribe,
             settings,
             client,
             poller,
@@ -179,6 +183,11 @@ impl Link {
     /// Whether the broker has accepted us and the subscriptions stand; changes are seen.
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.connected.clone()
+    }
+
+    /// Asks for a way to have all retained messages sent again: subscribing anew does that.
+    pub fn resubscriber(&self) -> Rc<Notify> {
+        self.resubscribe.clone()
     }
 
     /// Publishes what is queued (at most for `grace`), then `offline`, and disconnects.
@@ -265,6 +274,7 @@ async fn send(
 
 /// The polling task.
 struct Poller {
+    resubscribe: Rc<Notify>,
     settings: Rc<LinkSettings>,
     client: Rc<RefCell<AsyncClient>>,
     handler: Handler,
@@ -285,6 +295,10 @@ impl Poller {
         loop {
             let event = tokio::select! {
                 event = events.poll() => event,
+                () = self.resubscribe.notified() => {
+                    self.subscribe();
+                    continue;
+                }
                 _ = retry.tick(), if !self.later.is_empty() => {
                     self.retry();
                     continue;
@@ -327,8 +341,10 @@ impl Poller {
             Packet::SubAck(_) => {
                 self.echoed = Instant::now();
                 self.metrics.mqtt_connected.set(1);
-                self.connection.send_replace(true);
-                tracing::info!(host = %self.settings.host, port = self.settings.port, "broker connected");
+                if !self.connection.send_replace(true) {
+                    let (host, port) = (&self.settings.host, self.settings.port);
+                    tracing::info!(%host, port, "broker connected");
+                }
             }
             Packet::Publish(publish) => self.deliver(publish),
             Packet::Disconnect(_) => self.lost(),

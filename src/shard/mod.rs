@@ -5,7 +5,10 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     appliance::{env::Env, registry::Registry},
@@ -56,7 +59,9 @@ impl Shard {
         registry.provision(appliances);
         *router.0.borrow_mut() = Some(registry);
         let (registry, connected) = (router.0, link.connected());
-        let follow = Follower { registry: registry.clone(), store, revision, connected };
+        let resubscribe = link.resubscriber();
+        let follow =
+            Follower { registry: registry.clone(), store, revision, connected, resubscribe };
         let follower = tokio::task::spawn_local(follow.run());
         Ok(Self { registry, link, follower })
     }
@@ -84,6 +89,7 @@ struct Follower {
     store: std::sync::Arc<dyn ApplianceStore>,
     revision: i64,
     connected: watch::Receiver<bool>,
+    resubscribe: Rc<Notify>,
 }
 
 impl Follower {
@@ -134,7 +140,10 @@ impl Follower {
         }
         let appliances = self.store.list().await?;
         if let Some(registry) = self.registry.borrow_mut().as_mut() {
-            registry.provision(appliances);
+            if registry.provision(appliances) {
+                // What a new appliance has published before we knew it is with the broker.
+                self.resubscribe.notify_one();
+            }
         }
         self.revision = revision;
         Ok(())
