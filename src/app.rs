@@ -269,7 +269,7 @@ async fn start_broker(config: &Config, store: &SharedStore) -> Result<Option<Bro
     };
     let settings = BrokerSettings {
         listen: broker.listen,
-        data_dir: broker.data_dir.clone().into(),
+        data_dir: broker.data_dir.clone(),
         tls,
         topic_root: config.mqtt.topic_root.clone(),
     };

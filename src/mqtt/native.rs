@@ -73,7 +73,7 @@ fn decode_audio(
         ))
     } else if data.len() > MAX_AUDIO {
         Some((ErrorCode::PayloadTooLarge, format!("{} bytes; {MAX_AUDIO} are allowed", data.len())))
-    } else if data.len() % 2 != 0 {
+    } else if !data.len().is_multiple_of(2) {
         let message = format!("{} bytes; 16-bit samples need an even number", data.len());
         Some((ErrorCode::AudioOddLength, message))
     } else {

@@ -139,11 +139,11 @@ impl Follower {
             return Ok(());
         }
         let appliances = self.store.list().await?;
-        if let Some(registry) = self.registry.borrow_mut().as_mut() {
-            if registry.provision(appliances) {
-                // What a new appliance has published before we knew it is with the broker.
-                self.resubscribe.notify_one();
-            }
+        if let Some(registry) = self.registry.borrow_mut().as_mut()
+            && registry.provision(appliances)
+        {
+            // What a new appliance has published before we knew it is with the broker.
+            self.resubscribe.notify_one();
         }
         self.revision = revision;
         Ok(())

@@ -498,7 +498,7 @@ mod tests {
     #[test]
     fn only_recordings_that_cic_can_use_are_read() {
         let pcm = read_wav(embedded("speech/time.wav").unwrap()).unwrap();
-        assert!(pcm.len() > 32_000 && pcm.len() % 2 == 0);
+        assert!(pcm.len() > 32_000 && pcm.len().is_multiple_of(2));
         assert!(matches!(read_wav(b"RIFF"), Err(RecordingError::Wav(_))));
         let mut other = std::io::Cursor::new(Vec::new());
         let spec = hound::WavSpec {

@@ -72,11 +72,11 @@ pub(super) async fn receive(
         }
         Some(Fault::ResetEvent) => {
             respond.send_reset(h2::Reason::INTERNAL_ERROR);
-            return Ok(());
+            Ok(())
         }
         Some(Fault::Goaway) => {
             connection.goaway.notify_one();
-            return Ok(());
+            Ok(())
         }
         fault => {
             let boundary = request.headers().get("content-type").and_then(|v| v.to_str().ok());

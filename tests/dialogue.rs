@@ -1,0 +1,294 @@
+//! Whole dialogues over real sockets: appliance, broker, gateway, simulated CIC over TLS. The same
+//! tests run with the embedded broker and with Mosquitto.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use cic_gateway::{
+    app::{self, Gateway},
+    cic::auth::Device,
+    clock::{Clock, SystemClock},
+    config,
+    ids::ApplianceId,
+    secret::Secret,
+    sim::{
+        appliance::{ApplianceSettings, Heard, SimulatedAppliance, read_wav},
+        cic::{Fault, SimSettings, SimulatedCic, scenario::embedded},
+    },
+    store::provision::{self, NewAppliance},
+};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Which broker stands between appliance and gateway.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Embedded,
+    Mosquitto,
+}
+
+struct House {
+    speaker: SimulatedAppliance,
+    gateway: Gateway,
+    cic: SimulatedCic,
+    _mosquitto: Option<support::Mosquitto>,
+    _dir: tempfile::TempDir,
+}
+
+impl House {
+    async fn build(kind: Kind) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let cic = SimulatedCic::start(SimSettings::default()).unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::write(path("ca.pem"), cic.ca_pem().unwrap()).unwrap();
+        let common = format!(
+            "[cic]\nbase_uri = {:?}\nca_file = {:?}\n[auth]\nbase_uri = {:?}\nca_file = {:?}\n\
+             client_id = \"c\"\nclient_secret = \"s\"\n[store]\nurl = \"sqlite://{}\"\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n",
+            cic.cic_uri(),
+            path("ca.pem"),
+            cic.auth_uri(),
+            path("ca.pem"),
+            path("store.db"),
+        );
+        let password = provision(&common, &cic).await;
+        let (broker, mosquitto) = match kind {
+            Kind::Embedded => {
+                let data = path("broker");
+                let broker = format!(
+                    "[broker]\nenabled = true\nlisten = \"127.0.0.1:0\"\ndata_dir = {data:?}\n"
+                );
+                (broker, None)
+            }
+            Kind::Mosquitto => {
+                let file = dir.path().join("gateway.toml");
+                let mqtt = "[mqtt]\nusername = \"gw\"\npassword = \"gw-s3cret\"\n";
+                std::fs::write(&file, format!("{common}{mqtt}")).unwrap();
+                let exported = std::process::Command::new(env!("CARGO_BIN_EXE_cic-gateway"))
+                    .arg("--config")
+                    .arg(&file)
+                    .args(["broker", "export", "--mosquitto"])
+                    .arg(dir.path())
+                    .status();
+                assert!(exported.unwrap().success());
+                let mosquitto = support::Mosquitto::start(dir.path());
+                (format!("{mqtt}url = \"mqtt://127.0.0.1:{}\"\n", mosquitto.port), Some(mosquitto))
+            }
+        };
+        let config = config::read(Some(("test", &format!("{common}{broker}"))), []).unwrap();
+        let gateway = Gateway::start(&config).await.unwrap();
+        let embedded = gateway.broker_addr().map(|addr| addr.port());
+        let port = embedded.or(mosquitto.as_ref().map(|m| m.port)).unwrap();
+        let speaker = SimulatedAppliance::start(ApplianceSettings {
+            id: "speaker".into(),
+            password,
+            host: "127.0.0.1".into(),
+            port,
+            root: "cic/v1".into(),
+            out: None,
+        })
+        .unwrap();
+        let house = Self { speaker, gateway, cic, _mosquitto: mosquitto, _dir: dir };
+        house.session("connected").await;
+        house
+    }
+
+    async fn session(&self, state: &str) {
+        let found = self.heard(|heard| matches!(heard, Heard::Session(v) if v["state"] == state));
+        found.await;
+    }
+
+    async fn heard(&self, wanted: impl Fn(&Heard) -> bool) -> Heard {
+        self.speaker.wait_for(wanted, LIMIT).await.expect("it was heard in time").1
+    }
+
+    async fn idle(&self) {
+        self.heard(|heard| matches!(heard, Heard::Dialogue(v) if v["state"] == "idle")).await;
+    }
+
+    async fn played(&self) -> usize {
+        match self.heard(|heard| matches!(heard, Heard::Played { .. })).await {
+            Heard::Played { bytes, .. } => bytes,
+            _ => 0,
+        }
+    }
+
+    async fn error(&self, code: &str) -> Value {
+        match self.heard(|heard| matches!(heard, Heard::Error(v) if v["code"] == code)).await {
+            Heard::Error(value) => value,
+            _ => Value::Null,
+        }
+    }
+
+    fn say(&self, name: &str) -> Vec<u8> {
+        let pcm = read_wav(embedded(&format!("speech/{name}.wav")).unwrap()).unwrap();
+        self.speaker.say(pcm.clone(), None);
+        pcm
+    }
+
+    async fn end(self) {
+        drop(self.speaker);
+        self.gateway.stop().await;
+    }
+}
+
+async fn provision(common: &str, cic: &SimulatedCic) -> Secret {
+    let config = config::read(Some(("test", common)), []).unwrap();
+    let metrics = cic_gateway::telemetry::metrics::Metrics::new();
+    let store = app::open_store(&config, &metrics).await.unwrap();
+    let id = ApplianceId::parse("speaker").unwrap();
+    let new =
+        NewAppliance { id: id.clone(), model_id: "m".into(), lang: "en".into(), device_id: None };
+    let now = SystemClock.now();
+    let (appliance, password) = provision::add(store.as_ref(), new, now.wall).await.unwrap();
+    let device = Device { device_id: appliance.device_id, model_id: appliance.model_id };
+    let auth = app::auth_client(&config).unwrap();
+    let tokens = auth.pair(&device, &cic.issue_code(), now).await.unwrap();
+    store.set_tokens(&id, &tokens).await.unwrap();
+    store.close().await;
+    password
+}
+
+fn answer(name: &str) -> usize {
+    embedded(&format!("answers/{name}.mp3")).unwrap().len()
+}
+
+/// A spoken question is answered, and CIC hears every sample until it has heard enough.
+async fn a_spoken_question(kind: Kind) {
+    let house = House::build(kind).await;
+    let pcm = house.say("time");
+    assert_eq!(house.played().await, answer("time"));
+    house.idle().await;
+    let recognize = |name: &str| name == "SpeechRecognizer.Recognize";
+    let seen = house.cic.wait_for(|seen| recognize(&seen.name), LIMIT).await.unwrap();
+    assert!(seen.complete && seen.text == "what time is it", "{seen:?}");
+    assert!(pcm.starts_with(&seen.audio), "not a sample is lost or added");
+    assert!(seen.context.as_array().is_some_and(|context| context.len() == 3));
+    for name in ["SpeechSynthesizer.SpeechStarted", "SpeechSynthesizer.SpeechFinished"] {
+        assert!(house.cic.wait_for(|seen| seen.name == name, LIMIT).await.is_some(), "{name}");
+    }
+    house.end().await;
+}
+
+#[actix_web::test]
+async fn a_spoken_question_is_answered_through_the_embedded_broker() {
+    a_spoken_question(Kind::Embedded).await;
+}
+
+#[actix_web::test]
+async fn a_spoken_question_is_answered_through_mosquitto() {
+    a_spoken_question(Kind::Mosquitto).await;
+}
+
+#[actix_web::test]
+async fn a_newer_question_ends_the_older_answer() {
+    let house = House::build(Kind::Embedded).await;
+    house.say("story");
+    house.heard(|heard| matches!(heard, Heard::FirstAudio { .. })).await;
+    house.speaker.type_text("what time is it", None);
+    house.heard(|heard| matches!(heard, Heard::Cancel(_))).await;
+    assert_eq!(house.played().await, answer("time"), "nothing of the story is played any more");
+    let stopped = |name: &str| name == "SpeechSynthesizer.SpeechStopped";
+    assert!(house.cic.wait_for(|seen| stopped(&seen.name), LIMIT).await.is_some());
+    house.idle().await;
+    assert_eq!(house.cic.seen().iter().filter(|seen| stopped(&seen.name)).count(), 1);
+    house.end().await;
+}
+
+#[actix_web::test]
+async fn a_question_of_clova_is_answered_in_the_same_dialogue() {
+    let house = House::build(Kind::Embedded).await;
+    house.speaker.type_text("order a pizza", None);
+    let listen = house.heard(|heard| matches!(heard, Heard::Capture(v) if v["action"] == "listen"));
+    let Heard::Capture(listen) = listen.await else { return };
+    let id = listen["expectSpeechId"].as_str().unwrap().to_owned();
+    house.speaker.type_text("a large one", Some(id.clone()));
+    assert_eq!(house.played().await, answer("ordered"));
+    let seen = house.cic.seen();
+    let asked: Vec<_> = seen.iter().filter(|s| s.name == "TextRecognizer.Recognize").collect();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[0].dialogue, asked[1].dialogue);
+    assert_eq!(asked[1].payload["speechId"], id);
+    house.end().await;
+}
+
+#[actix_web::test]
+async fn garbage_from_an_appliance_is_named_and_disturbs_nothing() {
+    let house = House::build(Kind::Embedded).await;
+    let rows: [(&str, Vec<u8>, &str); 6] = [
+        ("text", b"{".to_vec(), "invalid_json"),
+        ("text", b"{\"text\": \"\xff\"}".to_vec(), "invalid_json"),
+        ("recognize", b"{}".to_vec(), "invalid_payload"),
+        ("audio/u9", vec![1, 2, 3], "audio_odd_length"),
+        ("audio/u9", vec![0; 64 * 1024 + 2], "payload_too_large"),
+        ("nonsense", b"{}".to_vec(), "unknown_topic"),
+    ];
+    for (topic, payload, code) in rows {
+        house.speaker.publish(topic, payload);
+        house.error(code).await;
+    }
+    house.speaker.type_text("what time is it", None);
+    assert_eq!(house.played().await, answer("time"));
+    house.end().await;
+}
+
+#[actix_web::test]
+async fn rubbish_from_cic_is_skipped_piece_by_piece() {
+    let house = House::build(Kind::Embedded).await;
+    house.cic.inject([Fault::Rubbish]);
+    house.speaker.type_text("what time is it", None);
+    assert_eq!(house.played().await, answer("time"));
+    house.idle().await;
+    let metrics = house.gateway.metrics().render();
+    let invalid = "cic_gateway_cic_directives_total{name=\"other\",namespace=\"other\",outcome=\"invalid\"} 3";
+    assert!(metrics.contains(invalid), "{metrics}");
+    assert!(
+        metrics.contains("cic_gateway_dropped_total{what=\"attachment_without_directive\"} 1"),
+        "{metrics}"
+    );
+    house.end().await;
+}
+
+#[actix_web::test]
+async fn an_answer_that_is_cut_off_is_announced() {
+    let house = House::build(Kind::Embedded).await;
+    house.cic.inject([Fault::TruncatedAnswer]);
+    house.speaker.type_text("sing", None);
+    let error = house.error("attachment_incomplete").await;
+    assert!(error["contentId"].is_string());
+    house.idle().await;
+    house.end().await;
+}
+
+#[actix_web::test]
+async fn a_lost_connection_comes_back_and_a_refused_token_is_renewed() {
+    let house = House::build(Kind::Embedded).await;
+    house.cic.inject([Fault::Goaway]);
+    house.speaker.type_text("what time is it", None);
+    house.error("not_connected").await;
+    house.session("connected").await;
+    house.cic.expire_tokens();
+    house.speaker.type_text("what time is it", None);
+    assert_eq!(house.played().await, answer("time"), "401, refreshed, sent again");
+    house.idle().await;
+    house.cic.revoke_pairings();
+    house.speaker.type_text("what time is it", None);
+    house.session("unauthorized").await;
+    house.speaker.type_text("what time is it", None);
+    house.error("not_paired").await;
+    house.end().await;
+}
+
+#[actix_web::test]
+async fn a_session_says_why_there_is_none() {
+    let house = House::build(Kind::Embedded).await;
+    house.speaker.publish("event", json!({"namespace": "Nobody", "name": "Knows"}).to_string());
+    house.speaker.type_text("what time is it", None);
+    assert_eq!(house.played().await, answer("time"), "a refused event blocks nothing");
+    house.end().await;
+}
