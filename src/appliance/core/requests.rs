@@ -380,6 +380,7 @@ impl Core {
                 }
             }
             Kind::Text { metadata, retried: false } if unauthorized => {
+                self.events.awaits_token = true;
                 self.events.retry_text = request.dialogue.map(|dialogue| (metadata, dialogue));
             }
             Kind::Text { .. } => {
@@ -490,7 +491,7 @@ impl Core {
                 Outcome::Broken(_) => !status.is_some_and(is_success),
                 Outcome::Done | Outcome::Overflow => false,
             };
-        self.events.awaits_token = matches!(outcome, Outcome::Refused { status: 401, .. });
+        self.events.awaits_token |= matches!(outcome, Outcome::Refused { status: 401, .. });
         if !again && let Some(event) = self.events.waiting.pop_front() {
             self.measure_event(&event.namespace, &event.name, &outcome);
         }

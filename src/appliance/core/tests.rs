@@ -608,3 +608,21 @@ fn a_repeated_delivery_of_recognize_changes_nothing() {
     }));
     assert!(b.out.is_empty());
 }
+
+#[test]
+fn a_text_that_meets_401_waits_for_the_new_token_and_goes_once_more() {
+    let mut b = Bench::connected();
+    b.up(Up::Text { text: "hello".into(), expect_speech_id: None });
+    let (key, ..) = b.events().remove(0);
+    b.notice(Notice::Sent { key });
+    let description = String::new();
+    b.finish(key, Outcome::Refused { status: 401, description: description.clone() });
+    assert_eq!(b.events().len(), 1, "not with the old token");
+    let now = b.clock.now();
+    let expires_at = now.wall.checked_add(Duration::from_secs(1000)).unwrap();
+    b.feed(Input::Tokens { issued_at: now.wall, expires_at });
+    let (key, _, again) = b.events().remove(1);
+    assert_eq!(again["event"]["payload"]["text"], "hello");
+    b.finish(key, Outcome::Refused { status: 401, description });
+    assert!(b.published("error busy"), "{:?}", b.downs());
+}
