@@ -58,7 +58,7 @@ pub struct ApplianceArgs {
     /// Type this request; may be repeated
     #[arg(long, value_name = "T")]
     text: Vec<String>,
-    /// The broker
+    /// The broker; the password may stand in the URL, as in mqtt://ID:PASSWORD@host
     #[arg(long, default_value = "mqtt://127.0.0.1:1883", value_name = "URL")]
     mqtt: String,
     /// Write the answers into this folder (MP3)
@@ -108,8 +108,8 @@ async fn cic(args: CicArgs) -> Result<()> {
 }
 
 async fn appliance(args: ApplianceArgs) -> Result<()> {
-    let uri: http::Uri = args.mqtt.parse().context("--mqtt")?;
-    anyhow::ensure!(uri.scheme_str() == Some("mqtt"), "--mqtt must begin with mqtt://");
+    let url = reqwest::Url::parse(&args.mqtt).context("--mqtt")?;
+    anyhow::ensure!(url.scheme() == "mqtt", "--mqtt must begin with mqtt://");
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     }
@@ -120,9 +120,9 @@ async fn appliance(args: ApplianceArgs) -> Result<()> {
     }
     let appliance = SimulatedAppliance::start(ApplianceSettings {
         id: args.id,
-        password: args.password.into(),
-        host: uri.host().unwrap_or("127.0.0.1").to_owned(),
-        port: uri.port_u16().unwrap_or(1883),
+        password: url.password().map_or(args.password, str::to_owned).into(),
+        host: url.host_str().unwrap_or("127.0.0.1").to_owned(),
+        port: url.port().unwrap_or(1883),
         root: "cic/v1".into(),
         out: args.out,
     })?;

@@ -98,4 +98,10 @@ fn the_reference_names_every_key() {
     for name in ["`cic.base_uri`", "`CIC_GATEWAY__STORE__SECRET_KEY`", "`limits.max_attachment`"] {
         assert!(reference.contains(name), "{name}");
     }
+    // Written anew with: UPDATE_DOCS=1 cargo test the_reference
+    let page = format!("{}\n{reference}", include_str!("reference_head.md"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write("docs/configuration.md", &page).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string("docs/configuration.md").unwrap(), page);
 }
