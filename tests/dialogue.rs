@@ -131,9 +131,17 @@ impl House {
         pcm
     }
 
+    /// Stops the gateway; the speaker hears as the last word that it has stopped.
     async fn end(self) {
-        drop(self.speaker);
-        self.gateway.stop().await;
+        let Self { speaker, gateway, .. } = self;
+        gateway.stop().await;
+        let mut last = Value::Null;
+        while let Some((_, heard)) = speaker.next(Duration::from_millis(200)).await {
+            if let Heard::Session(session) = heard {
+                last = session;
+            }
+        }
+        assert_eq!(last["state"], "stopped");
     }
 }
 

@@ -83,6 +83,7 @@ pub struct ApplianceActor {
     publications: Vec<Publication>,
     state: Option<SessionState>,
     stopping: Option<oneshot::Sender<()>>,
+    over: bool,
 }
 
 impl ApplianceActor {
@@ -108,6 +109,7 @@ impl ApplianceActor {
             publications: Vec::new(),
             state: None,
             stopping: None,
+            over: false,
         }
     }
 
@@ -137,6 +139,9 @@ impl ApplianceActor {
     }
 
     fn publish(&mut self, down: &Down) {
+        if self.over {
+            return; // the last word is `stopped`
+        }
         if let Down::Session { state, .. } = down {
             self.env.count_state(self.state.replace(*state), Some(*state));
         }
@@ -246,6 +251,7 @@ impl ApplianceActor {
         let Some(done) = self.stopping.take() else { return };
         let (since, reason) = (self.env.clock.now().wall, None);
         self.publish(&Down::Session { state: SessionState::Stopped, since, reason });
+        self.over = true;
         let Some((_, commands)) = self.session.take() else { return ctx.stop() };
         let _ = commands.send(Command::Close);
         let closed = async move { commands.closed().await };

@@ -4,6 +4,7 @@ mod appliance;
 mod broker;
 mod check;
 mod demo;
+mod load;
 mod simulate;
 
 use std::path::PathBuf;
@@ -71,6 +72,11 @@ enum Command {
     /// Prepare a broker
     #[command(subcommand)]
     Broker(broker::BrokerCommand),
+    /// Let many simulated speakers speak at once, and measure
+    #[command(
+        after_help = "Example:\n  cic-gateway load --appliances 200 --speaking 200 --seconds 20"
+    )]
+    Load(load::LoadArgs),
     /// Run a simulated CLOVA, or a simulated appliance
     #[command(subcommand)]
     Simulate(simulate::SimulateCommand),
@@ -85,6 +91,10 @@ pub fn run(cli: Cli) -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.command {
         Command::Demo(args) => actix_rt::System::new().block_on(demo::run(args, cli.log_format)),
+        Command::Load(args) => {
+            log("warn", cli.log_format)?;
+            actix_rt::System::new().block_on(load::run(args, cli.format))
+        }
         Command::Simulate(command) => {
             log("warn", cli.log_format)?;
             actix_rt::System::new().block_on(simulate::run(command))
@@ -114,7 +124,7 @@ async fn with_config(command: Command, config: Config, format: Format) -> Result
         }
         Command::Appliance(command) => appliance::run(command, &config, format).await,
         Command::Broker(command) => broker::run(command, &config).await,
-        Command::Demo(_) | Command::Check(_) | Command::Simulate(_) => Ok(()),
+        Command::Demo(_) | Command::Check(_) | Command::Load(_) | Command::Simulate(_) => Ok(()),
     }
 }
 
