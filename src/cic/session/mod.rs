@@ -14,8 +14,6 @@ mod body;
 mod connect;
 mod downchannel;
 mod request;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
