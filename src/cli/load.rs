@@ -58,6 +58,8 @@ pub(super) async fn run(args: LoadArgs, format: Format) -> Result<()> {
     let config = config::read(Some(("load", &text)), [])?;
     let logins = provision(&config, &cic, args.appliances).await?;
     let gateway = Gateway::start(dir.path())?;
+    until_ready(http).await?;
+    let alone = gateway.resident_kib()?;
     let appliances = connect(logins, broker).await?;
     let before = gateway.cpu_seconds()?;
     let failed = speak(&appliances, &args).await;
@@ -73,7 +75,7 @@ pub(super) async fn run(args: LoadArgs, format: Format) -> Result<()> {
         "relayMillisecondsP50": quantile(&metrics, 0.50).map(|s| s * 1000.0),
         "relayMillisecondsP99": quantile(&metrics, 0.99).map(|s| s * 1000.0),
         "cpuSeconds": cpu,
-        "residentKiBPerAppliance": gateway.resident_kib()? / args.appliances.max(1) as f64,
+        "residentKiBPerAppliance": (gateway.resident_kib()? - alone) / args.appliances.max(1) as f64,
     });
     match format {
         Format::Json => println!("{report}"),
@@ -130,6 +132,19 @@ async fn provision(
     }
     store.close().await;
     Ok(logins)
+}
+
+/// Waits until the gateway answers, so that its own memory is known before anybody connects.
+async fn until_ready(http: u16) -> Result<()> {
+    let ready = async {
+        while !reqwest::get(format!("http://127.0.0.1:{http}/readyz"))
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ready).await.context("the gateway does not become ready")
 }
 
 async fn connect(logins: Vec<(String, Secret)>, port: u16) -> Result<Vec<SimulatedAppliance>> {
@@ -217,7 +232,9 @@ impl Drop for Gateway {
 /// The sum of all samples whose name begins so.
 fn sum(metrics: &str, name: &str) -> f64 {
     let lines = metrics.lines().filter(|line| line.starts_with(name));
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .fold(0.0, |sum, value| sum + value)
 }
 
 /// A quantile of `audio_relay_seconds`, interpolated within its bucket.

@@ -283,8 +283,11 @@ impl Microphone {
             }
             let _ = self.client.publish(&topic, QoS::AtMostOnce, false, chunk.to_vec()).await;
         }
-        let _ = self.client.publish(&topic, QoS::AtMostOnce, false, "").await;
-        self.set(None);
+        // A newer utterance may have taken the microphone meanwhile.
+        if !self.is_stopped(&utterance) {
+            self.set(None);
+            let _ = self.client.publish(&topic, QoS::AtMostOnce, false, "").await;
+        }
     }
 
     fn set(&self, utterance: Option<String>) {
