@@ -65,12 +65,29 @@ impl Mosquitto {
             .unwrap()
     }
 
-    /// Ends it and starts it again.
+    /// Ends it and starts it again; it remembers nothing.
     pub fn restart(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
         self.child = Self::spawn(self.dir.path());
         wait_for_port(self.port, "mosquitto");
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGSTOP: its socket stays open, and nothing moves.
+    pub fn freeze(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-STOP", &id]).status().unwrap().success());
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-CONT", &id]).status().unwrap().success());
     }
 }
 

@@ -1,0 +1,227 @@
+//! The gateway's broker connection against a real Mosquitto that is killed, frozen or unkind.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use cic_gateway::{
+    mqtt::{
+        Inbound, Publication, Qos,
+        link::{Link, LinkSettings, Publisher, Taken},
+    },
+    store::password,
+    telemetry::metrics::Metrics,
+};
+use rumqttc::v5::{AsyncClient, Event, MqttOptions, mqttbytes::QoS, mqttbytes::v5::Packet};
+use support::Mosquitto;
+use tokio::{sync::watch, task::LocalSet};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn mosquitto(acl: &str) -> Mosquitto {
+    let dir = tempfile::tempdir().unwrap();
+    let hash = password::hash(&"secret".into());
+    std::fs::write(dir.path().join("passwd"), format!("gw:{hash}\nother:{hash}\n")).unwrap();
+    let acl = format!("user gw\n{acl}\nuser other\ntopic readwrite #\n");
+    std::fs::write(dir.path().join("acl"), acl).unwrap();
+    Mosquitto::start(dir.path())
+}
+
+struct Bench {
+    link: Link,
+    publisher: Publisher,
+    metrics: Metrics,
+    taken: Rc<RefCell<Vec<String>>>,
+}
+
+impl Bench {
+    /// A link whose owner takes a message only at the `patience`th offer.
+    fn start(port: u16, patience: usize) -> Self {
+        let (metrics, taken) = (Metrics::new(), Rc::new(RefCell::new(Vec::new())));
+        let (log, mut offers) = (taken.clone(), 0);
+        let handler = Box::new(move |inbound: Inbound| {
+            offers += 1;
+            if offers < patience {
+                return Taken::Later(inbound);
+            }
+            log.borrow_mut().push(String::from_utf8_lossy(&inbound.payload).into_owned());
+            Taken::Yes
+        });
+        let settings = LinkSettings {
+            host: "127.0.0.1".into(),
+            port,
+            tls: None,
+            client_id: "gw".into(),
+            username: "gw".into(),
+            password: "secret".into(),
+            topic_root: "cic/v1".into(),
+            filters: vec!["cic/v1/+/up/#".into()],
+        };
+        let (link, publisher) = Link::start(settings, handler, metrics.clone());
+        Self { link, publisher, metrics, taken }
+    }
+
+    fn connected(&self) -> watch::Receiver<bool> {
+        self.link.connected()
+    }
+
+    async fn until(&self, connected: bool) {
+        let mut watch = self.connected();
+        let changed = watch.wait_for(|now| *now == connected);
+        tokio::time::timeout(LIMIT, changed).await.expect("in time").unwrap();
+    }
+
+    async fn until_taken(&self, count: usize) {
+        let enough = async {
+            while self.taken.borrow().len() < count {
+                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, enough).await.expect("in time");
+    }
+}
+
+fn numbered(number: usize) -> Publication {
+    Publication {
+        topic: format!("cic/v1/a/down/{number:03}"),
+        payload: number.to_string().into(),
+        qos: Qos::AtLeastOnce,
+        retain: true,
+    }
+}
+
+/// An appliance's client.
+struct Other {
+    client: AsyncClient,
+    received: tokio::sync::mpsc::UnboundedReceiver<String>,
+}
+
+impl Other {
+    async fn connect(port: u16, filter: &str) -> Self {
+        let mut options = MqttOptions::new("other", "127.0.0.1", port);
+        options.set_credentials("other", "secret").set_outgoing_inflight_upper_limit(100);
+        let (client, mut events) = AsyncClient::new(options, 1000);
+        let (tell, received) = tokio::sync::mpsc::unbounded_channel();
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let mut ready = Some(ready);
+        tokio::spawn(async move {
+            while let Ok(event) = events.poll().await {
+                match event {
+                    Event::Incoming(Packet::SubAck(_)) => drop(ready.take().map(|r| r.send(()))),
+                    Event::Incoming(Packet::Publish(publish)) => {
+                        let _ = tell.send(String::from_utf8_lossy(&publish.payload).into_owned());
+                    }
+                    _ => {}
+                }
+            }
+        });
+        client.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
+        is_ready.await.unwrap();
+        Self { client, received }
+    }
+
+    async fn next(&mut self) -> String {
+        tokio::time::timeout(LIMIT, self.received.recv()).await.expect("in time").unwrap()
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_broker_had_not_acknowledged_is_published_again_and_nothing_is_lost() {
+    LocalSet::new()
+        .run_until(async {
+            let mut broker = mosquitto("topic readwrite #");
+            let bench = Bench::start(broker.port, 1);
+            bench.until(true).await;
+            broker.freeze();
+            // More than the broker's window (20) and rumqttc's own queue hold together.
+            for number in 0..300 {
+                bench.publisher.publish(numbered(number)).unwrap();
+            }
+            // The frozen broker is given what its window allows before it dies.
+            tokio::task::yield_now().await;
+            broker.restart();
+            bench.until(true).await;
+            let mut other = Other::connect(broker.port, "cic/v1/a/down/+").await;
+            let mut missing: Vec<String> =
+                (0..300).map(|number: usize| number.to_string()).collect();
+            while !missing.is_empty() {
+                let arrived = other.next().await;
+                missing.retain(|number| *number != arrived);
+            }
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_published_again_keeps_its_order() {
+    LocalSet::new()
+        .run_until(async {
+            let broker = mosquitto("topic readwrite #");
+            let bench = Bench::start(broker.port, 1);
+            bench.until(true).await;
+            let mut other = Other::connect(broker.port, "cic/v1/a/down/+").await;
+            let publish = |from: usize, to: usize| {
+                for number in from..to {
+                    let once = Publication { retain: false, ..numbered(number) };
+                    bench.publisher.publish(once).unwrap();
+                }
+            };
+            publish(0, 150);
+            broker.freeze();
+            publish(150, 300);
+            broker.thaw();
+            let mut arrived = Vec::new();
+            while arrived.last().is_none_or(|last: &usize| *last != 299) {
+                let number = other.next().await.parse().unwrap();
+                if !arrived.contains(&number) {
+                    arrived.push(number);
+                }
+            }
+            assert!(arrived.is_sorted(), "{arrived:?}");
+            assert_eq!(arrived.len(), 300);
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_broker_that_lets_the_gateway_hear_nothing_does_not_count_as_connected() {
+    LocalSet::new()
+        .run_until(async {
+            // Mosquitto grants the subscription and then forwards nothing.
+            let broker = mosquitto("topic write #");
+            let bench = Bench::start(broker.port, 1);
+            // The link has subscribed once its status is there.
+            let mut other = Other::connect(broker.port, "cic/v1/gateway/gw/status").await;
+            while other.next().await != "online" {}
+            assert!(!*bench.connected().borrow());
+            assert!(!bench.metrics.render().contains("\ncic_gateway_mqtt_connected 1\n"));
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_take_is_offered_again_in_order_and_not_acknowledged_before() {
+    LocalSet::new()
+        .run_until(async {
+            let broker = mosquitto("topic readwrite #");
+            let bench = Bench::start(broker.port, 5);
+            bench.until(true).await;
+            let other = Other::connect(broker.port, "nothing").await;
+            for number in 0..20 {
+                let topic = "cic/v1/a/up/text";
+                let payload = number.to_string();
+                other.client.publish(topic, QoS::AtLeastOnce, false, payload).await.unwrap();
+            }
+            bench.until_taken(20).await;
+            let taken: Vec<usize> =
+                bench.taken.borrow().iter().map(|number| number.parse().unwrap()).collect();
+            assert_eq!(taken, (0..20).collect::<Vec<_>>());
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
