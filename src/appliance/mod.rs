@@ -13,10 +13,12 @@
 //! | [`queue`] | the order of directives, one blocking one at a time |
 //! | [`attachments`] | attachments waiting for their directive, and directives for theirs |
 //! | [`speech`] | the Speak that is playing |
+//! | [`alerts`] | alarms, timers and reminders |
 //! | [`context`] | the context of every event |
 //! | [`complaints`] | `down/error`, at most ten in ten seconds |
 
 pub mod actor;
+pub mod alerts;
 pub mod attachments;
 pub mod capture;
 pub mod complaints;

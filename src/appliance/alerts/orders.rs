@@ -1,0 +1,326 @@
+//! What CIC orders: set, delete, stop, clear, synchronise.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    Alert, AlertAction, AlertKind, Alerts, Effect, MAX_ALERTS, MAX_BYTES, Phase, Report, Step,
+    alerts_state,
+};
+use crate::{cic::directive::Directive, clock::Now, ids::Token};
+
+/// A SetAlert whose time has passed by less than this was only delivered late, and rings at once
+/// (alerts 7).
+const DELIVERY_DELAY: Duration = Duration::from_secs(60);
+
+/// An order that counts once the store has it.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    Set(Arc<Alert>),
+    Delete(Token, Box<str>),
+    Clear(Box<str>),
+    Replace(Vec<Arc<Alert>>),
+}
+
+/// Why a directive of `Alerts` cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnAlert {
+    /// Its payload is not what the guide says.
+    #[error("{0}")]
+    Payload(String),
+    /// There is no such directive.
+    #[error("no such directive")]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct Which {
+    token: Token,
+    r#type: Box<str>,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    r#type: Box<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct All {
+    all_alerts: Vec<Box<RawValue>>,
+}
+
+type Set = BTreeMap<Token, Arc<Alert>>;
+
+impl Alerts {
+    /// Carries out a directive of `Alerts`, or `System.SynchronizeState`, which an older edition
+    /// uses in the same way.
+    ///
+    /// # Errors
+    /// When its payload cannot be used; what can be answered has been answered all the same.
+    pub fn order(&mut self, directive: &Directive, now: Now) -> Result<(), NotAnAlert> {
+        match directive.name.as_str() {
+            "SetAlert" => self.set(directive, now),
+            "DeleteAlert" => read(directive).map(|which| self.delete(which, now)),
+            "StopAlert" => read(directive).map(|which| self.ordered_to_stop(which, now)),
+            "ClearAlert" => read(directive).map(|Kind { r#type }| self.clear(r#type, now)),
+            "SynchronizeAlert" | "SynchronizeState" => {
+                read(directive).map(|All { all_alerts }| self.synchronize(&all_alerts, now))
+            }
+            _ => Err(NotAnAlert::Unknown),
+        }
+    }
+
+    /// The store has the oldest staged change: it counts.
+    pub fn commit(&mut self, now: Now) {
+        let Some(change) = self.staged.pop_front() else { return };
+        let before = self.live.clone();
+        change.apply(&mut self.live);
+        self.tell_difference(&before, now);
+        self.keep_touched();
+        self.changed(now);
+        if self.settings.forget_offline && !self.connected {
+            self.forget(now);
+        }
+        self.ring_due(now);
+    }
+
+    /// The store failed: the oldest staged change never happened, except that CIC's whole list
+    /// counts in any case, because nobody is told that it was kept.
+    pub fn reject(&mut self, now: Now) {
+        let failed = |name, token: Option<Token>, kind: Box<str>| Report { name, token, kind };
+        let report = match self.staged.front() {
+            Some(Change::Replace(_)) => return self.commit(now),
+            None => return,
+            Some(Change::Set(alert)) => {
+                failed("SetAlertFailed", Some(alert.token.clone()), alert.kind.as_str().into())
+            }
+            Some(Change::Delete(token, kind)) => {
+                failed("DeleteAlertFailed", Some(token.clone()), kind.clone())
+            }
+            Some(Change::Clear(kind)) => failed("ClearAlertFailed", None, kind.clone()),
+        };
+        self.staged.pop_front();
+        self.effects.push_back(Effect::Report(report));
+    }
+
+    /// Every alert as it will be once all that is staged is kept: what a whole save contains.
+    pub fn projected(&self) -> Vec<Arc<Alert>> {
+        self.projection().into_values().collect()
+    }
+
+    fn set(&mut self, directive: &Directive, now: Now) -> Result<(), NotAnAlert> {
+        match Alert::parse(directive.payload.get(), now.wall) {
+            Ok(alert) => {
+                self.try_set(alert, now);
+                Ok(())
+            }
+            Err(wrong) => {
+                if let Ok(Which { token, r#type: kind }) = read(directive) {
+                    let name = "SetAlertFailed";
+                    self.effects.push_back(Effect::Report(Report {
+                        name,
+                        token: Some(token),
+                        kind,
+                    }));
+                }
+                Err(NotAnAlert::Payload(wrong.to_string()))
+            }
+        }
+    }
+
+    fn try_set(&mut self, alert: Alert, now: Now) {
+        let late = Duration::try_from(now.wall.duration_since(alert.due)).unwrap_or_default();
+        let projection = self.projection();
+        let others = projection.values().filter(|other| other.token != alert.token);
+        let bytes = others.clone().map(|other| other.size()).sum::<usize>() + alert.size();
+        if late > DELIVERY_DELAY || others.count() >= MAX_ALERTS || bytes > MAX_BYTES {
+            self.effects.push_back(Effect::Report(Report::new("SetAlertFailed", &alert)));
+            return;
+        }
+        let report = Report::new("SetAlertSucceeded", &alert);
+        self.stage(Change::Set(Arc::new(alert)), Some(report));
+    }
+
+    /// Deleting what nobody knows has reached its goal (alerts 5.5).
+    fn delete(&mut self, Which { token, r#type: kind }: Which, now: Now) {
+        if self.find(&token, &kind).is_some() {
+            self.stop(&token, now);
+        }
+        let report =
+            Report { name: "DeleteAlertSucceeded", token: Some(token.clone()), kind: kind.clone() };
+        self.stage(Change::Delete(token, kind), Some(report));
+    }
+
+    fn clear(&mut self, kind: Box<str>, now: Now) {
+        let ringing = self.rings.keys().filter(|token| self.find(token, &kind).is_some());
+        for token in ringing.cloned().collect::<Vec<_>>() {
+            self.stop(&token, now);
+        }
+        let report = Report { name: "ClearAlertSucceeded", token: None, kind: kind.clone() };
+        self.stage(Change::Clear(kind), Some(report));
+    }
+
+    /// One that does not ring, or no longer, has been reported or was set anew meanwhile: stopping
+    /// it again would end its next occurrence. One that nobody knows is silent.
+    fn ordered_to_stop(&mut self, Which { token, r#type: kind }: Which, now: Now) {
+        match self.find(&token, &kind) {
+            Some(_) => self.stop(&token, now),
+            None if self.knows(&token) => {}
+            None => {
+                let report = Report { name: "AlertStopped", token: Some(token), kind };
+                self.effects.push_back(Effect::Report(report));
+            }
+        }
+    }
+
+    /// Makes the alerts equal to CIC's list (alerts 5.6). An element that cannot be read is left
+    /// out by itself.
+    fn synchronize(&mut self, all: &[Box<RawValue>], now: Now) {
+        let read = all.iter().filter_map(|raw| Alert::parse(raw.get(), now.wall).ok());
+        let known = self.projection();
+        let mut wanted: Vec<Arc<Alert>> =
+            read.filter(|alert| self.is_wanted(alert, &known, now)).map(Arc::new).collect();
+        wanted.sort_by_key(|alert| alert.due);
+        let mut bytes = 0;
+        wanted.truncate(MAX_ALERTS);
+        wanted.retain(|alert| {
+            bytes += alert.size();
+            bytes <= MAX_BYTES
+        });
+        let named = |token: &Token| wanted.iter().any(|alert| alert.token == *token);
+        let gone: Vec<_> = self.rings.keys().filter(|token| !named(token)).cloned().collect();
+        for token in gone {
+            self.stop(&token, now);
+        }
+        self.stage(Change::Replace(wanted), None);
+    }
+
+    /// One that was missed, or has rung here and is gone, is not taken up again.
+    fn is_wanted(&self, alert: &Alert, known: &Set, now: Now) -> bool {
+        if known.get(&alert.token).is_some_and(|old| old.is_same_occurrence(alert)) {
+            return true;
+        }
+        let late = Duration::try_from(now.wall.duration_since(alert.due)).unwrap_or_default();
+        let gone = self.rung.iter().any(|(t, due)| (t, *due) == (&alert.token, alert.due));
+        late <= self.settings.past_due_window && !gone
+    }
+
+    fn find(&self, token: &Token, kind: &str) -> Option<&Arc<Alert>> {
+        self.live.get(token).filter(|alert| alert.kind.as_str() == kind)
+    }
+
+    fn stage(&mut self, change: Change, report: Option<Report>) {
+        let before = self.projection();
+        self.staged.push_back(change);
+        let after = self.projection();
+        let gone = before.keys().filter(|token| !after.contains_key(*token));
+        let mut steps: Vec<Step> = gone.cloned().map(Step::Remove).collect();
+        let is_new =
+            |alert: &&Arc<Alert>| before.get(&alert.token).is_none_or(|b| !Arc::ptr_eq(b, alert));
+        steps.extend(after.values().filter(is_new).cloned().map(Step::Put));
+        let state = alerts_state(after.values().map(Arc::as_ref));
+        self.effects.push_back(Effect::Stage { steps, report, state });
+    }
+
+    fn projection(&self) -> Set {
+        let mut set = self.live.clone();
+        for change in &self.staged {
+            change.apply(&mut set);
+        }
+        set
+    }
+
+    /// What rang or was stopped here while a change was staged was kept behind that change: the
+    /// store needs the outcome.
+    fn keep_touched(&mut self) {
+        if !self.staged.is_empty() {
+            return;
+        }
+        for token in std::mem::take(&mut self.touched) {
+            let step = match self.live.get(&token) {
+                Some(alert) => Step::Put(alert.clone()),
+                None => Step::Remove(token),
+            };
+            self.effects.push_back(Effect::Keep(step));
+        }
+    }
+
+    /// Tells the appliance what a committed change has done to the set.
+    fn tell_difference(&mut self, before: &Set, now: Now) {
+        let gone = before.values().filter(|alert| !self.live.contains_key(&alert.token));
+        for alert in gone.cloned().collect::<Vec<_>>() {
+            // It began to ring after the order to delete it had come.
+            if self.rings.remove(&alert.token).is_some() {
+                self.tell(AlertAction::Stop, &alert);
+                self.effects.push_back(Effect::Report(Report::new("AlertStopped", &alert)));
+            }
+            self.note_rung(&alert);
+            self.tell(AlertAction::Delete, &alert);
+            self.effects.push_back(Effect::Became(alert.kind, "deleted"));
+        }
+        for alert in self.live.values().cloned().collect::<Vec<_>>() {
+            let old = before.get(&alert.token);
+            if old.is_some_and(|old| Arc::ptr_eq(old, &alert)) || alert.phase != Phase::Set {
+                continue;
+            }
+            // Edited while it rang: it falls silent and waits for its new time. CIC knows from
+            // its own order; AlertStopped would make it delete a one-time alarm.
+            if self.rings.remove(&alert.token).is_some() {
+                self.tell(AlertAction::Stop, &alert);
+            }
+            if alert.due > now.wall {
+                self.tell(AlertAction::Set, &alert);
+            }
+            self.effects.push_back(Effect::Became(alert.kind, "set"));
+        }
+    }
+}
+
+impl Change {
+    fn apply(&self, set: &mut Set) {
+        match self {
+            Self::Set(alert) => drop(set.insert(alert.token.clone(), alert.clone())),
+            Self::Delete(token, kind) => {
+                if set.get(token).is_some_and(|alert| alert.kind.as_str() == &**kind) {
+                    set.remove(token);
+                }
+            }
+            Self::Clear(kind) => {
+                let kind = AlertKind::parse(kind);
+                set.retain(|_, alert| Some(alert.kind) != kind);
+            }
+            Self::Replace(wanted) => {
+                let old = std::mem::take(set);
+                let merged = wanted.iter().map(|new| merge(old.get(&new.token), new));
+                set.extend(merged.map(|alert| (alert.token.clone(), alert)));
+            }
+        }
+    }
+}
+
+/// An occurrence that rings or has rung stays so.
+fn merge(old: Option<&Arc<Alert>>, new: &Arc<Alert>) -> Arc<Alert> {
+    match old.filter(|old| old.is_same_occurrence(new)) {
+        None => new.clone(),
+        Some(old) if is_alike(old, new) => old.clone(),
+        Some(old) => Arc::new(new.in_phase(old.phase, old.since)),
+    }
+}
+
+fn is_alike(old: &Alert, new: &Alert) -> bool {
+    old.scheduled_time == new.scheduled_time
+        && old.label == new.label
+        && raw(&old.assets) == raw(&new.assets)
+        && raw(&old.asset_play_order) == raw(&new.asset_play_order)
+}
+
+fn raw(raw: &Option<Box<RawValue>>) -> Option<&str> {
+    raw.as_ref().map(|raw| raw.get())
+}
+
+fn read<'a, T: Deserialize<'a>>(directive: &'a Directive) -> Result<T, NotAnAlert> {
+    directive.payload_as().map_err(|error| NotAnAlert::Payload(error.to_string()))
+}

@@ -1,0 +1,1 @@
+//! The machine against alerts.md and the contract.
