@@ -2,16 +2,19 @@
 //!
 //! Called by `cic-gateway run`, by `demo` and by the integration tests, inside an actix system.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 #[cfg(feature = "broker")]
 use crate::mqtt::broker::{Broker, BrokerSettings, Users};
 use crate::{
-    appliance::env::{Env, Handshakes},
+    appliance::{
+        alerts::AlertSettings,
+        env::{Env, Handshakes},
+    },
     cic::{auth::AuthClient, auth::AuthSettings, link::Policy, session::SessionSettings, tls},
     clock::{SharedClock, SystemClock},
     config::Config,
@@ -19,12 +22,14 @@ use crate::{
     mqtt::{link::Link, link::LinkSettings, topics},
     secret::Secret,
     shard::{Router, Shard},
-    store::{self, SharedStore},
+    store::{self, SharedStore, doings::Saver},
     telemetry::metrics::Metrics,
 };
 
 /// Handshakes with CIC a second, over all appliances of a process.
 const HANDSHAKES_PER_SECOND: u32 = 200;
+/// How long the last saves may take at the end.
+const STOP_SAVING: Duration = Duration::from_secs(1);
 /// Audio that may wait for flow control in one upload: 2 s.
 const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
 
@@ -32,6 +37,7 @@ const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
 pub struct Gateway {
     http: http::Server,
     shard: Shard,
+    saving: JoinHandle<()>,
     store: SharedStore,
     metrics: Metrics,
     draining: watch::Sender<bool>,
@@ -47,6 +53,8 @@ impl Gateway {
     pub async fn start(config: &Config) -> Result<Self> {
         let metrics = Metrics::new();
         let store = open_store(config, &metrics).await?;
+        // Sealed like the tokens: a wrong key shows here.
+        store.gateway_password().await.context("store.secret_key")?;
         let auth = auth_client(config)?;
         let session = Arc::new(session_settings(config)?);
         #[cfg(feature = "broker")]
@@ -59,9 +67,12 @@ impl Gateway {
         let settings = link_settings(config, &store, embedded).await?;
         let (link, publisher) = Link::start(settings, router.handler(), metrics.clone());
         let clock: SharedClock = Arc::new(SystemClock);
+        let (saver, saving) = Saver::start(store.clone());
         let env = Rc::new(Env {
             publisher,
             store: store.clone(),
+            saver,
+            alerts: alert_settings(config),
             auth,
             session,
             link: Policy::default(),
@@ -82,6 +93,7 @@ impl Gateway {
         Ok(Self {
             http,
             shard,
+            saving,
             store,
             metrics,
             draining,
@@ -121,6 +133,10 @@ impl Gateway {
         tracing::info!("gateway is stopping");
         self.draining.send_replace(true);
         self.shard.stop().await;
+        // What the actors handed in last is written before the store closes.
+        if tokio::time::timeout(STOP_SAVING, self.saving).await.is_err() {
+            tracing::error!("the store did not take the last changes of alerts in time");
+        }
         #[cfg(feature = "broker")]
         if let Some(broker) = self.broker {
             broker.stop().await;
@@ -184,6 +200,15 @@ fn session_settings(config: &Config) -> Result<SessionSettings> {
         max_attachment: config.limits.max_attachment,
         max_upload_backlog: MAX_UPLOAD_BACKLOG,
     })
+}
+
+fn alert_settings(config: &Config) -> AlertSettings {
+    let alerts = &config.alerts;
+    AlertSettings {
+        forget_offline: alerts.offline == "forget",
+        past_due_window: alerts.past_due_window,
+        ring_timeout: alerts.ring_timeout,
+    }
 }
 
 /// Where the broker is: the embedded one, or the one that `mqtt.url` names.

@@ -17,8 +17,10 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    core::{Core, CoreSettings, Input, Measure, Output},
+    alerts::Phase,
+    core::{Core, CoreSettings, Input, Measure, Output, SaveResult},
     env::Env,
+    ledger::{Kept, Save},
     message::{Down, SessionState},
 };
 use crate::{
@@ -29,7 +31,10 @@ use crate::{
     },
     ids::{ApplianceId, UtteranceId},
     mqtt::{Publication, native},
-    store::{self, Tokens},
+    store::{
+        self, Tokens,
+        doings::{ApplianceSave, Saved},
+    },
 };
 
 /// Messages that may wait in an actor's mailbox.
@@ -45,6 +50,8 @@ pub struct FromAppliance {
     pub topic: String,
     /// The payload.
     pub payload: Bytes,
+    /// Sent from the broker's memory.
+    pub retained: bool,
     /// When it was read from the broker's socket.
     pub received: Instant,
 }
@@ -67,8 +74,21 @@ pub struct Stop {
     pub done: oneshot::Sender<()>,
 }
 
-/// The utterance of which the registry had to drop audio, if any.
-pub type LostAudio = Rc<RefCell<Option<UtteranceId>>>;
+/// The broker connection is lost.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct BrokerLost;
+
+/// What the registry and an actor share, and what outlives an actor that panics.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// The utterance of which the registry had to drop audio, if any.
+    pub lost_audio: RefCell<Option<UtteranceId>>,
+    /// The tokens that are in use; the store may not have them yet.
+    pub tokens: RefCell<Option<Tokens>>,
+    /// Alerts and outbox; the store may not have them yet.
+    pub kept: RefCell<Kept>,
+}
 
 /// One appliance's actor.
 pub struct ApplianceActor {
@@ -76,9 +96,14 @@ pub struct ApplianceActor {
     env: Rc<Env>,
     core: Core,
     device: Device,
+    pairing: i64,
     tokens: Option<Tokens>,
+    /// A refresh is under way, or its result on its way to the store.
+    refreshing: bool,
     session: Option<(u64, mpsc::UnboundedSender<Command>)>,
-    lost_audio: LostAudio,
+    shared: Rc<Shared>,
+    kept_changes: u64,
+    alert_counts: [usize; Phase::ALL.len()],
     timer: Option<(Instant, SpawnHandle)>,
     publications: Vec<Publication>,
     state: Option<SessionState>,
@@ -87,24 +112,39 @@ pub struct ApplianceActor {
 }
 
 impl ApplianceActor {
-    /// An actor for a provisioned appliance.
-    pub fn new(appliance: store::Appliance, env: Rc<Env>, lost_audio: LostAudio) -> Self {
-        let core = Core::new(CoreSettings {
+    /// An actor for a provisioned appliance, with the alerts and the outbox in `shared`. With
+    /// `respawned`, nobody knows whether the store has them.
+    pub fn new(
+        appliance: store::Appliance,
+        env: Rc<Env>,
+        shared: Rc<Shared>,
+        respawned: bool,
+    ) -> Self {
+        let settings = CoreSettings {
             device_id: appliance.device_id.clone(),
             lang: appliance.lang,
             max_utterance: env.max_utterance,
             linger: env.linger,
+            alerts: env.alerts.clone(),
             link: env.link.clone(),
             seed: rand::random(),
-        });
+        };
+        let mut core = Core::new(settings, shared.kept.borrow().clone(), env.clock.now());
+        if respawned {
+            core.distrust_store();
+        }
         Self {
             id: appliance.id,
             env,
             core,
             device: Device { device_id: appliance.device_id, model_id: appliance.model_id },
+            pairing: appliance.pairing,
             tokens: appliance.tokens,
+            refreshing: false,
             session: None,
-            lost_audio,
+            shared,
+            kept_changes: 0,
+            alert_counts: Default::default(),
             timer: None,
             publications: Vec::new(),
             state: None,
@@ -131,11 +171,43 @@ impl ApplianceActor {
                 Output::Connect { generation } => self.connect(generation, ctx),
                 Output::Disconnect { generation } => self.disconnect(generation, ctx),
                 Output::Refresh => self.refresh(ctx),
+                Output::Save(save) => self.save(save, ctx),
                 Output::Measure(measure) => self.env.measure(measure),
             }
         }
+        self.note_kept();
         self.schedule(ctx);
         self.stop_if_idle(ctx);
+    }
+
+    /// Leaves a copy of what must not be lost where a panic cannot reach it.
+    fn note_kept(&mut self) {
+        let changes = self.core.kept_changes();
+        if self.kept_changes != changes {
+            self.kept_changes = changes;
+            self.shared.kept.replace(self.core.kept());
+            let counts = self.core.alert_counts();
+            self.env.count_alerts(std::mem::replace(&mut self.alert_counts, counts), counts);
+        }
+    }
+
+    fn save(&mut self, save: Save, ctx: &mut Context<Self>) {
+        let (saver, pairing) = (self.env.saver.clone(), self.pairing);
+        let save = ApplianceSave { appliance: self.id.clone(), pairing, save };
+        let saved = async move { saver.save(save).await };
+        ctx.spawn(saved.into_actor(self).map(move |result, actor, ctx| {
+            let result = match result {
+                Ok(Saved::Kept) => SaveResult::Kept,
+                // It belonged to the pairing before this one, and so did what hung on it.
+                Ok(Saved::Gone) if actor.pairing != pairing => SaveResult::Kept,
+                Ok(Saved::Gone) => SaveResult::Gone,
+                Err(error) => {
+                    tracing::error!(appliance = %actor.id, %error, "alerts could not be kept");
+                    SaveResult::Failed
+                }
+            };
+            actor.feed(Input::Saved(result), ctx);
+        }));
     }
 
     fn publish(&mut self, down: &Down) {
@@ -191,19 +263,31 @@ impl ApplianceActor {
     }
 
     fn refresh(&mut self, ctx: &mut Context<Self>) {
-        let (env, device, id) = (self.env.clone(), self.device.clone(), self.id.clone());
+        let (env, device, pairing) = (self.env.clone(), self.device.clone(), self.pairing);
         let Some(tokens) = self.tokens.clone() else { return };
-        let refreshed = async move { env.refresh(&id, &device, &tokens).await };
-        ctx.spawn(
-            refreshed.into_actor(self).map(|result, actor, ctx| actor.refreshed(result, ctx)),
-        );
+        self.refreshing = true;
+        let refreshed = async move { env.refresh(&device, &tokens).await };
+        ctx.spawn(refreshed.into_actor(self).map(move |result, actor, ctx| {
+            actor.refreshing = false;
+            actor.refreshed(pairing, result, ctx);
+        }));
     }
 
-    fn refreshed(&mut self, result: Result<Option<Tokens>, AuthError>, ctx: &mut Context<Self>) {
+    fn refreshed(
+        &mut self,
+        pairing: i64,
+        result: Result<Tokens, AuthError>,
+        ctx: &mut Context<Self>,
+    ) {
+        // Paired or unpaired meanwhile: this says nothing about the tokens of today.
+        if pairing != self.pairing {
+            return self.stop_if_idle(ctx);
+        }
         match result {
-            Ok(Some(tokens)) => self.take_tokens(tokens, ctx),
-            // Paired or unpaired meanwhile: `Provisioned` brings or brought what counts.
-            Ok(None) => self.feed(Input::RefreshFailed { rejected: false }, ctx),
+            Ok(tokens) => {
+                self.store_tokens(tokens.clone(), ctx);
+                self.take_tokens(tokens, ctx);
+            }
             Err(error) => {
                 let rejected = matches!(error, AuthError::Rejected(_));
                 tracing::warn!(appliance = %self.id, %error, rejected, "token refresh failed");
@@ -212,11 +296,23 @@ impl ApplianceActor {
         }
     }
 
+    fn store_tokens(&mut self, tokens: Tokens, ctx: &mut Context<Self>) {
+        let (env, id, pairing) = (self.env.clone(), self.id.clone(), self.pairing);
+        self.refreshing = true;
+        let stored = async move { env.store_tokens(&id, pairing, &tokens).await };
+        // `false`: paired or unpaired meanwhile; `Provisioned` is on its way.
+        ctx.spawn(stored.into_actor(self).map(|_, actor, ctx| {
+            actor.refreshing = false;
+            actor.stop_if_idle(ctx);
+        }));
+    }
+
     fn take_tokens(&mut self, tokens: Tokens, ctx: &mut Context<Self>) {
         if let Some((_, commands)) = &self.session {
             let _ = commands.send(Command::SetToken(tokens.access_token.clone()));
         }
         let (issued_at, expires_at) = (tokens.issued_at, tokens.expires_at);
+        self.shared.tokens.replace(Some(tokens.clone()));
         self.tokens = Some(tokens);
         self.feed(Input::Tokens { issued_at, expires_at }, ctx);
     }
@@ -241,7 +337,7 @@ impl ApplianceActor {
     }
 
     fn stop_if_idle(&mut self, ctx: &mut Context<Self>) {
-        if self.stopping.is_some() && !self.core.is_busy() {
+        if self.stopping.is_some() && !self.core.is_busy() && !self.refreshing {
             self.finish(ctx);
         }
     }
@@ -273,9 +369,13 @@ impl Actor for ApplianceActor {
         }
         self.feed(Input::BrokerReturned, ctx); // says where it stands, whatever that is
     }
+}
 
-    fn stopped(&mut self, _: &mut Self::Context) {
+impl Drop for ApplianceActor {
+    /// Also after a panic, which `stopped` would not see.
+    fn drop(&mut self) {
         self.env.count_state(self.state.take(), None);
+        self.env.count_alerts(self.alert_counts, Default::default());
     }
 }
 
@@ -283,10 +383,16 @@ impl Handler<FromAppliance> for ApplianceActor {
     type Result = ();
 
     fn handle(&mut self, message: FromAppliance, ctx: &mut Self::Context) {
-        if let Some(utterance) = self.lost_audio.take() {
+        let lost = self.shared.lost_audio.take();
+        if let Some(utterance) = lost {
             self.feed(Input::AudioLost(utterance), ctx);
         }
-        let input = match native::decode(&message.topic, message.payload, message.received) {
+        let input = match native::decode(
+            &message.topic,
+            message.payload,
+            message.retained,
+            message.received,
+        ) {
             Ok(up) => Input::Up(up),
             Err(error) => Input::Rejected(error),
         };
@@ -297,12 +403,26 @@ impl Handler<FromAppliance> for ApplianceActor {
 impl Handler<Provisioned> for ApplianceActor {
     type Result = ();
 
+    /// Refreshed tokens are this actor's own affair: only another pairing counts.
     fn handle(&mut self, Provisioned(appliance): Provisioned, ctx: &mut Self::Context) {
-        match appliance.tokens {
-            Some(tokens) if self.tokens.as_ref() != Some(&tokens) => self.take_tokens(tokens, ctx),
-            None if self.tokens.take().is_some() => self.feed(Input::Unpaired, ctx),
-            _ => {}
+        if appliance.pairing == self.pairing {
+            return;
         }
+        self.pairing = appliance.pairing;
+        self.tokens = None;
+        self.shared.tokens.replace(None);
+        self.feed(Input::Unpaired, ctx);
+        if let Some(tokens) = appliance.tokens {
+            self.take_tokens(tokens, ctx);
+        }
+    }
+}
+
+impl Handler<BrokerLost> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, _: BrokerLost, ctx: &mut Self::Context) {
+        self.feed(Input::BrokerLost, ctx);
     }
 }
 

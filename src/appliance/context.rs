@@ -3,8 +3,9 @@
 //! Holds what the appliance reported, and adds what the gateway keeps by itself. Bounded, because
 //! an appliance may report what it likes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::message::ContextReport;
@@ -29,6 +30,22 @@ pub enum NotTaken {
     Own,
     /// The appliance has reported too many, or too large ones.
     Full,
+}
+
+/// What the gateway keeps by itself, as it was at one moment: an event that had to wait is sent
+/// with these as they were when it happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OwnContexts {
+    /// `Alerts.AlertsState`.
+    #[serde(rename = "Alerts.AlertsState")]
+    pub alerts: Arc<RawValue>,
+    /// `SpeechSynthesizer.SpeechState`; none before the first Speak.
+    #[serde(
+        rename = "SpeechSynthesizer.SpeechState",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub speech: Option<Arc<RawValue>>,
 }
 
 /// What an appliance reported, by `Namespace.Name`.
@@ -58,19 +75,18 @@ impl Contexts {
         Ok(())
     }
 
-    /// Every context object: the reported ones and, if there is one, the speech state.
-    pub fn assemble<'a>(&'a self, speech_state: Option<&'a RawValue>) -> Vec<ContextObject<'a>> {
+    /// Every context object: the reported ones and the gateway's own.
+    pub fn assemble<'a>(&'a self, own: &'a OwnContexts) -> Vec<ContextObject<'a>> {
         let reported = self.objects.iter().map(|((namespace, name), payload)| ContextObject {
             namespace,
             name,
             payload,
         });
-        let speech = speech_state.map(|payload| ContextObject {
-            namespace: "SpeechSynthesizer",
-            name: "SpeechState",
-            payload,
-        });
-        reported.chain(speech).collect()
+        let object = |namespace, name, payload| ContextObject { namespace, name, payload };
+        let alerts = object("Alerts", "AlertsState", &*own.alerts);
+        let speech = own.speech.as_deref();
+        let speech = speech.map(|payload| object("SpeechSynthesizer", "SpeechState", payload));
+        reported.chain(std::iter::once(alerts)).chain(speech).collect()
     }
 }
 
@@ -92,9 +108,13 @@ mod tests {
         contexts.take(report("Speaker", "VolumeState", r#"{"volume":1}"#)).unwrap();
         contexts.take(report("Device", "Display", r#"{"size":"none"}"#)).unwrap();
         contexts.take(report("Speaker", "VolumeState", r#"{"volume":2}"#)).unwrap();
-        let speech = RawValue::from_string(r#"{"token":"t"}"#.into()).unwrap();
+        let raw = |text: &str| Arc::from(RawValue::from_string(text.into()).unwrap());
+        let own = OwnContexts {
+            alerts: raw(r#"{"allAlerts":[]}"#),
+            speech: Some(raw(r#"{"token":"t"}"#)),
+        };
         let all: Vec<_> = contexts
-            .assemble(Some(&speech))
+            .assemble(&own)
             .iter()
             .map(|c| format!("{}.{} {}", c.namespace, c.name, c.payload.get()))
             .collect();
@@ -103,6 +123,7 @@ mod tests {
             [
                 r#"Device.Display {"size":"none"}"#,
                 r#"Speaker.VolumeState {"volume":2}"#,
+                r#"Alerts.AlertsState {"allAlerts":[]}"#,
                 r#"SpeechSynthesizer.SpeechState {"token":"t"}"#
             ]
         );

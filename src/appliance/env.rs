@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{core::Measure, message::SessionState};
+use super::{
+    alerts::{AlertSettings, Phase},
+    core::Measure,
+    message::SessionState,
+};
 use crate::{
     cic::{
         auth::{AuthClient, AuthError, Device},
@@ -18,9 +22,12 @@ use crate::{
     clock::SharedClock,
     ids::ApplianceId,
     mqtt::link::Publisher,
-    store::{SharedStore, Tokens},
+    store::{SharedStore, Tokens, doings::Saver},
     telemetry::metrics::Metrics,
 };
+
+/// Wait between attempts to store refreshed tokens.
+const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// What the actors of one shard share.
 pub struct Env {
@@ -28,6 +35,10 @@ pub struct Env {
     pub publisher: Publisher,
     /// Tokens are kept here.
     pub store: SharedStore,
+    /// Keeps alerts and the outbox.
+    pub saver: Saver,
+    /// `[alerts]`.
+    pub alerts: AlertSettings,
     /// Refreshes tokens.
     pub auth: AuthClient,
     /// What every session needs.
@@ -49,16 +60,11 @@ pub struct Env {
 }
 
 impl Env {
-    /// Refreshes and stores tokens; `None` when somebody paired or unpaired meanwhile.
+    /// Refreshes tokens. The old refresh token is spent now: see [`Env::store_tokens`].
     ///
     /// # Errors
-    /// What the auth server said, or that the store could not keep it.
-    pub async fn refresh(
-        &self,
-        id: &ApplianceId,
-        device: &Device,
-        old: &Tokens,
-    ) -> Result<Option<Tokens>, AuthError> {
+    /// What the auth server said.
+    pub async fn refresh(&self, device: &Device, old: &Tokens) -> Result<Tokens, AuthError> {
         let refreshed = self.auth.refresh(device, &old.refresh_token, self.clock.now()).await;
         let result = match &refreshed {
             Ok(_) => "ok",
@@ -66,15 +72,19 @@ impl Env {
             Err(_) => "failed",
         };
         self.metrics.token_refresh.with_label_values(&[result]).inc();
-        let tokens = refreshed?;
-        match self.store.renew_tokens(id, &old.refresh_token, &tokens).await {
-            Ok(true) => Ok(Some(tokens)),
-            Ok(false) => Ok(None),
-            Err(error) => {
-                // The old refresh token is spent: losing the new one would end the pairing, so
-                // it is used from memory; the store gets the next one.
-                tracing::error!(appliance = %id, %error, "refreshed tokens could not be stored");
-                Ok(Some(tokens))
+        refreshed
+    }
+
+    /// Stores refreshed tokens, however long it takes: losing them would end the pairing.
+    /// `false` when somebody paired or unpaired meanwhile.
+    pub async fn store_tokens(&self, id: &ApplianceId, pairing: i64, tokens: &Tokens) -> bool {
+        loop {
+            match self.store.renew_tokens(id, pairing, tokens).await {
+                Ok(stored) => return stored,
+                Err(error) => {
+                    tracing::error!(appliance = %id, %error, "refreshed tokens are not stored yet");
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
             }
         }
     }
@@ -88,6 +98,16 @@ impl Env {
         }
         if let Some(to) = to {
             gauge(to).inc();
+        }
+    }
+
+    /// Moves the gauge of alerts from one appliance's old numbers to its new ones.
+    pub fn count_alerts(&self, from: [usize; Phase::ALL.len()], to: [usize; Phase::ALL.len()]) {
+        for (phase, (from, to)) in Phase::ALL.iter().zip(from.into_iter().zip(to)) {
+            if from != to {
+                let gauge = self.metrics.alerts.with_label_values(&[phase.as_str()]);
+                gauge.add(to as i64 - from as i64);
+            }
         }
     }
 
@@ -108,6 +128,10 @@ impl Env {
             Measure::InputError(code) => m.input_errors.with_label_values(&[code.as_str()]).inc(),
             Measure::AudioDropped(reason) => m.audio_dropped.with_label_values(&[reason]).inc(),
             Measure::Dropped(what) => m.dropped.with_label_values(&[what]).inc(),
+            Measure::AlertBecame(kind, to) => {
+                m.alert_transitions.with_label_values(&[kind.as_str(), to]).inc();
+            }
+            Measure::AlertLate(by) => m.alert_lateness_seconds.observe(by.as_secs_f64()),
             Measure::AudioDown(bytes) => {
                 m.audio_bytes.with_label_values(&["down"]).inc_by(bytes as u64);
             }

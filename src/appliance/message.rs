@@ -3,12 +3,13 @@
 //! [`Up`] and [`Down`] are the appliance's side; [`crate::mqtt::native`] translates them from and
 //! to topics and bytes. The cloud's side is [`crate::cic::message`].
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value, value::RawValue};
 
+use super::alerts::{Alert, AlertAction};
 use crate::{
     cic::directive::Directive,
     ids::{ContentId, DialogRequestId, ExpectSpeechId, MessageId, Token, UtteranceId},
@@ -21,6 +22,8 @@ pub enum Up {
     Status {
         /// `online` or `offline`.
         online: bool,
+        /// Sent by the broker from its memory, not by the appliance just now.
+        retained: bool,
     },
     /// `up/state` and `up/state/{Namespace.Name}`: contexts that replace those of the same name.
     State(Vec<ContextReport>),
@@ -50,6 +53,15 @@ pub enum Up {
         token: Token,
         /// What happened to it.
         state: SpeechProgress,
+    },
+    /// `up/button`.
+    Button(Button),
+    /// `up/alert`: what the appliance really did, for the record.
+    Alert {
+        /// Which alert.
+        token: Token,
+        /// What happened to it.
+        state: AlertProgress,
     },
     /// `up/event`: any other CIC event.
     Event {
@@ -95,6 +107,26 @@ pub enum SpeechProgress {
     Finished,
     /// Interrupted.
     Stopped,
+}
+
+/// A button of the appliance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Button {
+    /// Stop a ringing alert, or every ringing one.
+    StopAlert(Option<Token>),
+    /// Delete an alert.
+    DeleteAlert(Token),
+}
+
+/// What an appliance reports of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertProgress {
+    /// It really rings.
+    Started,
+    /// It fell silent.
+    Stopped,
+    /// It could not ring.
+    Failed,
 }
 
 /// What the gateway tells an appliance.
@@ -164,6 +196,8 @@ pub enum Down {
         /// These tokens.
         tokens: Vec<Token>,
     },
+    /// `down/alert`.
+    Alert(AlertAction, Arc<Alert>),
     /// `down/error`.
     Error(InputError),
 }

@@ -14,6 +14,8 @@
 //! | [`attachments`] | attachments waiting for their directive, and directives for theirs |
 //! | [`speech`] | the Speak that is playing |
 //! | [`alerts`] | alarms, timers and reminders |
+//! | [`outbox`] | events on their way to CIC |
+//! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
 //! | [`complaints`] | `down/error`, at most ten in ten seconds |
 
@@ -26,7 +28,9 @@ pub mod context;
 pub mod core;
 pub mod dialogue;
 pub mod env;
+pub mod ledger;
 pub mod message;
+pub mod outbox;
 pub mod queue;
 pub mod registry;
 pub mod speech;

@@ -2,15 +2,19 @@
 //!
 //! Called by [`crate::shard`] only, on the shard's own thread.
 
-use std::{cell::RefCell, collections::BTreeMap, collections::HashMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use actix::{Actor, Addr, dev::SendError};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{
-    actor::{ApplianceActor, BrokerReturned, FromAppliance, LostAudio, Provisioned, Stop},
+    actor::{ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, Provisioned, Shared, Stop},
     env::Env,
+    ledger::Kept,
 };
 use crate::{
     ids::{ApplianceId, UtteranceId},
@@ -24,7 +28,7 @@ const MAX_RETAINED: usize = 40;
 struct Entry {
     addr: Addr<ApplianceActor>,
     record: store::Appliance,
-    lost_audio: LostAudio,
+    shared: Rc<Shared>,
     /// The last message of each retained topic: a respawned actor needs them again, and the
     /// broker sends them only with a new subscription.
     retained: BTreeMap<String, Bytes>,
@@ -34,21 +38,27 @@ struct Entry {
 pub struct Registry {
     env: Rc<Env>,
     entries: HashMap<ApplianceId, Entry>,
+    stopping: bool,
 }
 
 impl Registry {
     /// An empty registry.
     pub fn new(env: Rc<Env>) -> Self {
-        Self { env, entries: HashMap::new() }
+        Self { env, entries: HashMap::new(), stopping: false }
     }
 
-    /// Makes the actors fit what is provisioned: new ones start, removed ones stop, changed ones
-    /// are told. Returns whether there are new ones.
-    pub fn provision(&mut self, appliances: Vec<store::Appliance>) -> bool {
+    /// Makes the actors fit what is provisioned: new ones start with what the store kept of
+    /// them, removed ones stop, changed ones are told. Returns whether there are new ones.
+    pub fn provision(
+        &mut self,
+        appliances: Vec<store::Appliance>,
+        mut kept: HashMap<ApplianceId, Kept>,
+    ) -> bool {
         let known: HashMap<_, _> =
             appliances.into_iter().map(|record| (record.id.clone(), record)).collect();
         self.entries.retain(|id, entry| {
-            let keep = known.contains_key(id);
+            // Removed, or removed and added again since the last look.
+            let keep = known.get(id).is_some_and(|record| is_same(record, &entry.record));
             if !keep {
                 let (done, _) = oneshot::channel();
                 entry.addr.do_send(Stop { done });
@@ -58,14 +68,17 @@ impl Registry {
         let mut any_new = false;
         for (id, record) in known {
             match self.entries.get_mut(&id) {
-                Some(entry) if entry.record == record => {}
+                Some(entry) if entry.record.pairing == record.pairing => {}
                 Some(entry) => {
                     entry.record = record.clone();
                     entry.addr.do_send(Provisioned(record));
                 }
                 None => {
                     any_new = true;
-                    let entry = self.spawn(record);
+                    let shared = Shared::default();
+                    shared.tokens.replace(record.tokens.clone());
+                    shared.kept.replace(kept.remove(&id).unwrap_or_default());
+                    let entry = self.spawn(record, Rc::new(shared), false);
                     self.entries.insert(id, entry);
                 }
             }
@@ -91,6 +104,7 @@ impl Registry {
         let message = FromAppliance {
             topic: rest.to_owned(),
             payload: inbound.payload.clone(),
+            retained: inbound.retained,
             received: inbound.received,
         };
         match entry.addr.try_send(message) {
@@ -100,7 +114,10 @@ impl Registry {
                 None => Taken::Later(inbound),
             },
             Err(SendError::Closed(_)) => {
-                self.sweep();
+                // At the end the broker keeps what nobody took.
+                if !self.stopping {
+                    self.sweep();
+                }
                 Taken::Later(inbound)
             }
         }
@@ -114,14 +131,24 @@ impl Registry {
             let Some(old) = self.entries.remove(&id) else { continue };
             tracing::error!(appliance = %id, "an appliance's actor panicked; it is respawned");
             self.env.metrics.actor_restarts.inc();
-            let mut entry = self.spawn(old.record);
+            // The record is as old as the last pairing; its tokens may be spent.
+            let tokens = old.shared.tokens.borrow().clone();
+            let record = store::Appliance { tokens, ..old.record };
+            let mut entry = self.spawn(record, old.shared, true);
             for (topic, payload) in &old.retained {
                 let (topic, payload) = (topic.clone(), payload.clone());
-                let received = self.env.clock.now().mono;
-                entry.addr.do_send(FromAppliance { topic, payload, received });
+                let (retained, received) = (true, self.env.clock.now().mono);
+                entry.addr.do_send(FromAppliance { topic, payload, retained, received });
             }
             entry.retained = old.retained;
             self.entries.insert(id, entry);
+        }
+    }
+
+    /// The broker connection is lost.
+    pub fn broker_lost(&self) {
+        for entry in self.entries.values() {
+            entry.addr.do_send(BrokerLost);
         }
     }
 
@@ -132,29 +159,37 @@ impl Registry {
         }
     }
 
-    /// Stops all actors; each receiver resolves when one is done.
+    /// Stops all actors; each receiver resolves when one is done. Until then they still take
+    /// what belongs to requests that are under way, and refuse new ones.
     pub fn stop(&mut self) -> Vec<oneshot::Receiver<()>> {
-        let stop = |(_, entry): (ApplianceId, Entry)| {
+        self.stopping = true;
+        let stop = |entry: &Entry| {
             let (done, stopped) = oneshot::channel();
             entry.addr.do_send(Stop { done });
             stopped
         };
-        self.entries.drain().map(stop).collect()
+        self.entries.values().map(stop).collect()
     }
 
-    fn spawn(&self, record: store::Appliance) -> Entry {
-        let lost_audio: LostAudio = Rc::new(RefCell::new(None));
-        let actor = ApplianceActor::new(record.clone(), self.env.clone(), lost_audio.clone());
-        Entry { addr: actor.start(), record, lost_audio, retained: BTreeMap::new() }
+    fn spawn(&self, record: store::Appliance, shared: Rc<Shared>, respawned: bool) -> Entry {
+        let actor =
+            ApplianceActor::new(record.clone(), self.env.clone(), shared.clone(), respawned);
+        Entry { addr: actor.start(), record, shared, retained: BTreeMap::new() }
     }
 
     fn lose_audio(&mut self, id: &str, utterance: &str) -> Taken {
         self.env.metrics.audio_dropped.with_label_values(&["mailbox_full"]).inc();
         if let Some(entry) = self.entries.get(id) {
-            *entry.lost_audio.borrow_mut() = Some(UtteranceId::from(utterance));
+            entry.shared.lost_audio.replace(Some(UtteranceId::from(utterance)));
         }
         Taken::Yes
     }
+}
+
+/// Whether both are the same appliance, as far as its actor must know.
+fn is_same(a: &store::Appliance, b: &store::Appliance) -> bool {
+    (&a.device_id, &a.model_id, &a.lang, a.created_at)
+        == (&b.device_id, &b.model_id, &b.lang, b.created_at)
 }
 
 fn is_retained(rest: &str) -> bool {

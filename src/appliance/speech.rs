@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -69,7 +70,7 @@ enum Stage {
 pub struct Speech {
     playing: Option<Playing>,
     delivered: VecDeque<(Token, Stage)>,
-    state: Option<Box<RawValue>>,
+    state: Option<Arc<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -161,8 +162,13 @@ impl Speech {
     }
 
     /// `SpeechSynthesizer.SpeechState`; none before the first Speak.
-    pub fn state(&self) -> Option<&RawValue> {
-        self.state.as_deref()
+    pub fn state(&self) -> Option<&Arc<RawValue>> {
+        self.state.as_ref()
+    }
+
+    /// Another account's Speaks are nobody's business.
+    pub fn forget_state(&mut self) {
+        *self = Self::default();
     }
 
     /// When [`Speech::handle_timeout`] wants to be called.
@@ -194,7 +200,7 @@ impl Speech {
 
     fn set_state(&mut self, token: &Token, activity: &str) {
         let state = json!({"token": token, "playerActivity": activity});
-        self.state = RawValue::from_string(state.to_string()).ok();
+        self.state = RawValue::from_string(state.to_string()).ok().map(Into::into);
     }
 }
 

@@ -9,8 +9,12 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{Publication, Qos};
 use crate::{
-    appliance::message::{
-        About, ContextReport, Down, ErrorCode, InputError, Recognize, SpeechProgress, Up,
+    appliance::{
+        alerts::{Alert, AlertAction},
+        message::{
+            About, AlertProgress, Button, ContextReport, Down, ErrorCode, InputError, Recognize,
+            SpeechProgress, Up,
+        },
     },
     ids::{ApplianceId, ExpectSpeechId, MessageId, Token, UtteranceId},
 };
@@ -29,7 +33,12 @@ type Wrong = (ErrorCode, String);
 ///
 /// # Errors
 /// What `down/error` shall say.
-pub fn decode(topic: &str, payload: Bytes, received: Instant) -> Result<Up, InputError> {
+pub fn decode(
+    topic: &str,
+    payload: Bytes,
+    retained: bool,
+    received: Instant,
+) -> Result<Up, InputError> {
     if let Some(utterance) = topic.strip_prefix("up/audio/") {
         return decode_audio(topic, utterance, payload, received);
     }
@@ -38,13 +47,15 @@ pub fn decode(topic: &str, payload: Bytes, received: Instant) -> Result<Up, Inpu
             ErrorCode::PayloadTooLarge,
             format!("{} bytes; {MAX_JSON} are allowed", payload.len()),
         )),
-        "up/status" => status(&payload),
+        "up/status" => status(&payload, retained),
         "up/state" => state(&payload),
         "up/recognize" => recognize(&payload),
         "up/text" => text(&payload),
         "up/speech" => speech(&payload),
         "up/event" => event(&payload),
-        "up/playback" | "up/button" | "up/alert" | "up/result" | "up/settings" => {
+        "up/button" => button(&payload),
+        "up/alert" => alert(&payload),
+        "up/playback" | "up/result" | "up/settings" => {
             Err((ErrorCode::UnknownTopic, "this version does not handle it yet".into()))
         }
         _ => match topic.strip_prefix("up/state/") {
@@ -125,11 +136,11 @@ fn named_utterance(topic: &str, payload: &[u8]) -> Option<UtteranceId> {
         .map(|named| named.utterance.chars().take(64).collect::<String>().into())
 }
 
-fn status(payload: &[u8]) -> Result<Up, Wrong> {
+fn status(payload: &[u8], retained: bool) -> Result<Up, Wrong> {
     match payload {
-        b"online" => Ok(Up::Status { online: true }),
+        b"online" => Ok(Up::Status { online: true, retained }),
         // A cleared retained message means that nobody vouches for the appliance any more.
-        b"offline" | b"" => Ok(Up::Status { online: false }),
+        b"offline" | b"" => Ok(Up::Status { online: false, retained }),
         _ => Err(invalid("must be the plain text online or offline")),
     }
 }
@@ -255,6 +266,46 @@ fn speech(payload: &[u8]) -> Result<Up, Wrong> {
     Ok(Up::Speech { token, state })
 }
 
+fn button(payload: &[u8]) -> Result<Up, Wrong> {
+    #[derive(Deserialize)]
+    struct Json {
+        button: String,
+        token: Option<Token>,
+    }
+    let Json { button, token } = parse(payload)?;
+    match (button.as_str(), token) {
+        ("stopAlert", token) => Ok(Up::Button(Button::StopAlert(token))),
+        ("deleteAlert", Some(token)) => Ok(Up::Button(Button::DeleteAlert(token))),
+        ("deleteAlert", None) => Err(invalid("deleteAlert needs the token of an alert")),
+        ("play" | "pause" | "resume" | "stop" | "next" | "previous" | "repeat" | "custom", _) => {
+            Err(invalid("this version does not handle player buttons yet"))
+        }
+        (other, _) => Err(invalid(format!("there is no button {other:?}"))),
+    }
+}
+
+fn alert(payload: &[u8]) -> Result<Up, Wrong> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    enum State {
+        Started,
+        Stopped,
+        Failed,
+    }
+    #[derive(Deserialize)]
+    struct Json {
+        token: Token,
+        state: State,
+    }
+    let Json { token, state } = parse(payload)?;
+    let state = match state {
+        State::Started => AlertProgress::Started,
+        State::Stopped => AlertProgress::Stopped,
+        State::Failed => AlertProgress::Failed,
+    };
+    Ok(Up::Alert { token, state })
+}
+
 fn event(payload: &[u8]) -> Result<Up, Wrong> {
     #[derive(Deserialize)]
     struct Json {
@@ -365,9 +416,38 @@ fn describe(down: &Down) -> (&'static str, String) {
             let id = ("dialogRequestId", json!(dialog_request_id));
             ("cancel", object([id, ("tokens", json!(tokens))]))
         }
+        Down::Alert(action, alert) => ("alert", describe_alert(*action, alert)),
         Down::Error(error) => ("error", describe_error(error)),
         Down::Audio { .. } => ("audio", String::new()),
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AlertJson<'a> {
+    action: &'a str,
+    token: &'a Token,
+    r#type: &'a str,
+    scheduled_time: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assets: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asset_play_order: Option<&'a RawValue>,
+}
+
+fn describe_alert(action: AlertAction, alert: &Alert) -> String {
+    let json = AlertJson {
+        action: action.as_str(),
+        token: &alert.token,
+        r#type: alert.kind.as_str(),
+        scheduled_time: &alert.scheduled_time,
+        label: alert.label.as_deref(),
+        assets: alert.assets.as_deref(),
+        asset_play_order: alert.asset_play_order.as_deref(),
+    };
+    serde_json::to_string(&json).expect("texts and raw JSON always encode")
 }
 
 fn describe_error(error: &InputError) -> String {

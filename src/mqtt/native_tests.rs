@@ -6,13 +6,13 @@ use crate::{
 
 fn up(topic: &str, payload: &str) -> Result<Up, ErrorCode> {
     let payload = Bytes::copy_from_slice(payload.as_bytes());
-    decode(topic, payload, Instant::now()).map_err(|error| error.code)
+    decode(topic, payload, false, Instant::now()).map_err(|error| error.code)
 }
 
 #[test]
 fn every_topic_is_read() {
-    assert!(matches!(up("up/status", "online"), Ok(Up::Status { online: true })));
-    assert!(matches!(up("up/status", "offline"), Ok(Up::Status { online: false })));
+    assert!(matches!(up("up/status", "online"), Ok(Up::Status { online: true, .. })));
+    assert!(matches!(up("up/status", "offline"), Ok(Up::Status { online: false, .. })));
     let Ok(Up::State(reports)) =
         up("up/state", r#"{"Speaker.VolumeState":{"volume":1},"Device.Display":{}}"#)
     else {
@@ -88,14 +88,15 @@ fn what_cannot_be_used_is_named() {
         let got = up(topic, payload).map(|_| ());
         assert_eq!(got, Err(*code), "{topic} {}", &payload[..payload.len().min(80)]);
     }
-    let not_utf8 = decode("up/text", Bytes::from_static(b"{\"text\":\"\xff\"}"), Instant::now());
+    let not_utf8 =
+        decode("up/text", Bytes::from_static(b"{\"text\":\"\xff\"}"), false, Instant::now());
     assert_eq!(not_utf8.map(|_| ()).map_err(|error| error.code), Err(InvalidJson));
 }
 
 #[test]
 fn an_error_names_its_utterance() {
     let named = |topic: &str, payload: &'static str| {
-        decode(topic, payload.into(), Instant::now()).unwrap_err().about.utterance
+        decode(topic, payload.into(), false, Instant::now()).unwrap_err().about.utterance
     };
     assert_eq!(named("up/audio/u7", "abc"), Some("u7".into()));
     assert_eq!(named("up/recognize", r#"{"utterance":"u8","lang":"fr"}"#), Some("u8".into()));

@@ -3,7 +3,7 @@
 //! Started and stopped by [`crate::app`]. Nothing above knows how many shards there are; a home
 //! hub has one.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     appliance::{env::Env, registry::Registry},
     mqtt::link::{Handler, Link},
-    store::{ApplianceStore, StoreError},
+    store::{SharedStore, StoreError},
 };
 
 /// How often the store is asked whether `cic-gateway appliance ...` has changed anything, and the
@@ -54,9 +54,10 @@ impl Shard {
     pub async fn start(router: Router, link: Link, env: Rc<Env>) -> Result<Self, StoreError> {
         let revision = env.store.revision().await?;
         let appliances = env.store.list().await?;
+        let kept = env.store.kept().await?;
         let store = env.store.clone();
         let mut registry = Registry::new(env);
-        registry.provision(appliances);
+        registry.provision(appliances, kept);
         *router.0.borrow_mut() = Some(registry);
         let (registry, connected) = (router.0, link.connected());
         let resubscribe = link.resubscriber();
@@ -86,7 +87,7 @@ impl Shard {
 /// Follows the store, the broker connection and the actors' health.
 struct Follower {
     registry: Rc<RefCell<Option<Registry>>>,
-    store: std::sync::Arc<dyn ApplianceStore>,
+    store: SharedStore,
     revision: i64,
     connected: watch::Receiver<bool>,
     resubscribe: Rc<Notify>,
@@ -106,8 +107,10 @@ impl Follower {
                 changed = self.connected.changed() => {
                     if changed.is_err() { return }
                     let connected = *self.connected.borrow_and_update();
-                    if connected && was_connected {
-                        self.broker_returned();
+                    match (was_connected, connected) {
+                        (true, true) => self.with(Registry::broker_returned),
+                        (true, false) => self.with(Registry::broker_lost),
+                        (false, _) => {}
                     }
                     was_connected |= connected;
                 }
@@ -121,9 +124,9 @@ impl Follower {
         }
     }
 
-    fn broker_returned(&self) {
+    fn with(&self, act: impl FnOnce(&Registry)) {
         if let Some(registry) = self.registry.borrow().as_ref() {
-            registry.broker_returned();
+            act(registry);
         }
     }
 
@@ -140,7 +143,8 @@ impl Follower {
         }
         let appliances = self.store.list().await?;
         if let Some(registry) = self.registry.borrow_mut().as_mut()
-            && registry.provision(appliances)
+            // A new one has no alerts: the store removes them with the appliance.
+            && registry.provision(appliances, HashMap::new())
         {
             // What a new appliance has published before we knew it is with the broker.
             self.resubscribe.notify_one();

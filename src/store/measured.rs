@@ -1,11 +1,23 @@
 //! A store that counts its time and its failures.
 
-use std::{future::Future, time::Instant};
+use std::{
+    collections::HashMap,
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 
-use super::{Appliance, ApplianceStore, StoreError, Tokens};
-use crate::{ids::ApplianceId, secret::Secret, telemetry::metrics::Metrics};
+use super::{
+    Appliance, ApplianceStore, StoreError, Tokens,
+    doings::{ApplianceSave, DoingsStore, Saved},
+};
+use crate::{
+    appliance::ledger::Kept, ids::ApplianceId, secret::Secret, telemetry::metrics::Metrics,
+};
+
+/// How long the database may take: whoever waits for it has other things to do.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Wraps a store.
 pub(super) struct Measured<S> {
@@ -20,7 +32,8 @@ impl<S> Measured<S> {
         future: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let started = Instant::now();
-        let result = future.await;
+        let late = || StoreError::Unavailable(anyhow::anyhow!("no answer within {PATIENCE:?}"));
+        let result = tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| Err(late()));
         let took = started.elapsed().as_secs_f64();
         self.metrics.store_seconds.with_label_values(&[op]).observe(took);
         if matches!(result, Err(StoreError::Unavailable(_) | StoreError::Sealed)) {
@@ -55,10 +68,10 @@ impl<S: ApplianceStore> ApplianceStore for Measured<S> {
     async fn renew_tokens(
         &self,
         id: &ApplianceId,
-        old: &Secret,
+        pairing: i64,
         tokens: &Tokens,
     ) -> Result<bool, StoreError> {
-        self.time("renew_tokens", self.inner.renew_tokens(id, old, tokens)).await
+        self.time("renew_tokens", self.inner.renew_tokens(id, pairing, tokens)).await
     }
 
     async fn clear_tokens(&self, id: &ApplianceId) -> Result<(), StoreError> {
@@ -79,5 +92,16 @@ impl<S: ApplianceStore> ApplianceStore for Measured<S> {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+}
+
+#[async_trait]
+impl<S: DoingsStore> DoingsStore for Measured<S> {
+    async fn save(&self, saves: &[ApplianceSave]) -> Result<Vec<Saved>, StoreError> {
+        self.time("save_alerts", self.inner.save(saves)).await
+    }
+
+    async fn kept(&self) -> Result<HashMap<ApplianceId, Kept>, StoreError> {
+        self.time("load_alerts", self.inner.kept()).await
     }
 }

@@ -1,4 +1,4 @@
-//! Appliances and their sealed tokens, in SQLite (a home hub) or PostgreSQL (a fleet).
+//! Appliances, their sealed tokens, their alerts and their outbox, in SQLite (a home hub) or PostgreSQL (a fleet).
 //!
 //! Called by the command line (provisioning), by [`crate::shard`] (which appliances exist) and by
 //! the appliance's actor (tokens). Both stores run one contract suite, `tests/store.rs`.
@@ -8,8 +8,11 @@
 //! | [`seal`] | AEAD sealing of tokens with `store.secret_key` |
 //! | [`password`] | MQTT passwords and their hashes, in Mosquitto's own format |
 //! | [`provision`] | what makes an appliance, and who may log in |
+//! | [`doings`] | alerts, the outbox, and the task that writes them |
 //! | [`sqlite`], [`postgres`] | the two stores |
 
+pub mod doings;
+mod doings_sql;
 mod measured;
 pub mod password;
 pub mod postgres;
@@ -41,6 +44,8 @@ pub struct Appliance {
     pub password_hash: String,
     /// Its CLOVA tokens while it is paired.
     pub tokens: Option<Tokens>,
+    /// Changes whenever it is paired or unpaired.
+    pub pairing: i64,
     /// When it was added.
     pub created_at: Timestamp,
 }
@@ -95,17 +100,18 @@ pub trait ApplianceStore: Send + Sync {
     async fn list(&self) -> Result<Vec<Appliance>, StoreError>;
     /// Removes an appliance and its tokens. [`StoreError::NotFound`] if there is none.
     async fn remove(&self, id: &ApplianceId) -> Result<(), StoreError>;
-    /// Stores what a pairing yielded, replacing what was there.
+    /// Stores what a pairing yielded, replacing what was there; alerts and outbox belong to
+    /// the old pairing and go with it.
     async fn set_tokens(&self, id: &ApplianceId, tokens: &Tokens) -> Result<(), StoreError>;
-    /// Stores what a refresh yielded, if the tokens are still those that were refreshed; `false`
+    /// Stores what a refresh yielded, if the pairing is still the one that was refreshed; `false`
     /// when somebody paired or unpaired meanwhile. Does not raise the revision.
     async fn renew_tokens(
         &self,
         id: &ApplianceId,
-        old_refresh_token: &Secret,
+        pairing: i64,
         tokens: &Tokens,
     ) -> Result<bool, StoreError>;
-    /// Forgets the tokens; fine if there were none. [`StoreError::NotFound`] without appliance.
+    /// Forgets the tokens, the alerts and the outbox; fine if there were none. [`StoreError::NotFound`] without appliance.
     async fn clear_tokens(&self, id: &ApplianceId) -> Result<(), StoreError>;
     /// A number that grows with every change to the set of appliances or their pairing.
     async fn revision(&self) -> Result<i64, StoreError>;
@@ -118,8 +124,13 @@ pub trait ApplianceStore: Send + Sync {
     async fn close(&self);
 }
 
+/// Everything that a store does.
+pub trait Store: ApplianceStore + doings::DoingsStore {}
+
+impl<S: ApplianceStore + doings::DoingsStore> Store for S {}
+
 /// A store shared by everything in a process.
-pub type SharedStore = Arc<dyn ApplianceStore>;
+pub type SharedStore = Arc<dyn Store>;
 
 /// Opens the store that `url` names and, if `migrate`, brings its schema up to date.
 ///
@@ -155,9 +166,7 @@ pub async fn open(
 }
 
 /// Without migration the schema may be too old: found out now rather than in the night.
-async fn usable<S: ApplianceStore + 'static>(
-    store: Measured<S>,
-) -> Result<SharedStore, StoreError> {
+async fn usable<S: Store + 'static>(store: Measured<S>) -> Result<SharedStore, StoreError> {
     if let Err(StoreError::Unavailable(error)) = store.inner.revision().await {
         return Err(StoreError::Schema(error.to_string()));
     }

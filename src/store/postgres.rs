@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use sqlx::{
-    PgPool, Postgres,
+    PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgArguments, PgPoolOptions},
     query::Query,
 };
 
-use super::{StoreError, seal::SecretKey, sql};
+use super::{StoreError, doings_sql, seal::SecretKey, sql};
 use crate::{ids::ApplianceId, secret::Secret};
+
+type Database = Postgres;
+type Arguments = PgArguments;
 
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -35,15 +38,14 @@ impl PostgresStore {
         Ok(Self { pool, key })
     }
 
-    /// A change that a running gateway follows; exactly one row, or [`StoreError::NotFound`].
-    async fn change(&self, query: Query<'_, Postgres, PgArguments>) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        if query.execute(&mut *tx).await?.rows_affected() == 0 {
-            return Err(StoreError::NotFound);
-        }
-        sqlx::query(sql::RAISE).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        Ok(self.pool.begin().await?)
     }
 }
 
 sql::appliance_store!(PostgresStore);
+doings_sql::doings_store!(
+    PostgresStore,
+    begin,
+    "SELECT pairing FROM appliances WHERE id = $1 FOR SHARE"
+);

@@ -40,6 +40,7 @@ pub async fn add(
         device_id: new.device_id.unwrap_or_else(random_uuid),
         password_hash: password::hash(&password),
         tokens: None,
+        pairing: 0,
         created_at: now,
     };
     store.add(&appliance).await?;

@@ -3,19 +3,21 @@
 use jiff::Timestamp;
 
 use super::{Appliance, StoreError, Tokens, seal::SecretKey};
-use crate::{ids::ApplianceId, secret::Secret};
+use crate::ids::ApplianceId;
 
 pub(super) const COLUMNS: &str = "id, model_id, lang, device_id, password_hash, access_token, \
-     refresh_token, issued_at, expires_at, created_at";
+     refresh_token, issued_at, expires_at, pairing, created_at";
 pub(super) const RAISE: &str = "UPDATE revision SET number = number + 1";
 pub(super) const INSERT: &str = "INSERT INTO appliances (id, model_id, lang, device_id, \
      password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
 pub(super) const DELETE: &str = "DELETE FROM appliances WHERE id = $1";
 pub(super) const SET_TOKENS: &str = "UPDATE appliances SET access_token = $2, \
-     refresh_token = $3, issued_at = $4, expires_at = $5 WHERE id = $1";
+     refresh_token = $3, issued_at = $4, expires_at = $5, pairing = pairing + 1 WHERE id = $1";
+pub(super) const RENEW_TOKENS: &str = "UPDATE appliances SET access_token = $2, \
+     refresh_token = $3, issued_at = $4, expires_at = $5 WHERE id = $1 AND pairing = $6";
 pub(super) const CLEAR_TOKENS: &str = "UPDATE appliances SET access_token = NULL, \
-     refresh_token = NULL, issued_at = NULL, expires_at = NULL WHERE id = $1";
-pub(super) const REFRESH_TOKEN: &str = "SELECT refresh_token FROM appliances WHERE id = $1";
+     refresh_token = NULL, issued_at = NULL, expires_at = NULL, pairing = pairing + 1 \
+     WHERE id = $1";
 pub(super) const REVISION: &str = "SELECT number FROM revision";
 pub(super) const PASSWORD: &str = "SELECT value FROM settings WHERE name = 'gateway_password'";
 pub(super) const MAKE_PASSWORD: &str = "INSERT INTO settings (name, value) \
@@ -33,6 +35,7 @@ pub(super) struct Row {
     refresh_token: Option<String>,
     issued_at: Option<i64>,
     expires_at: Option<i64>,
+    pairing: i64,
     created_at: i64,
 }
 
@@ -45,12 +48,25 @@ impl Row {
             |micros: i64| Timestamp::from_microsecond(micros).map_err(|error| broken(&error));
         let tokens = match (self.access_token, self.refresh_token, self.issued_at, self.expires_at)
         {
-            (Some(access), Some(refresh), Some(issued_at), Some(expires_at)) => Some(Tokens {
-                access_token: key.open(&place(&self.id, "access"), &access)?,
-                refresh_token: key.open(&place(&self.id, "refresh"), &refresh)?,
-                issued_at: time(issued_at)?,
-                expires_at: time(expires_at)?,
-            }),
+            (Some(access), Some(refresh), Some(issued_at), Some(expires_at)) => {
+                let open = |name, sealed: &str| key.open(&place(&self.id, name), sealed);
+                match (open("access", &access), open("refresh", &refresh)) {
+                    (Ok(access_token), Ok(refresh_token)) => Some(Tokens {
+                        access_token,
+                        refresh_token,
+                        issued_at: time(issued_at)?,
+                        expires_at: time(expires_at)?,
+                    }),
+                    // It must not block the others, and pairing it again must be possible.
+                    _ => {
+                        tracing::error!(
+                            appliance = self.id,
+                            "its tokens cannot be opened with store.secret_key; pair it again"
+                        );
+                        None
+                    }
+                }
+            }
             _ => None,
         };
         Ok(Appliance {
@@ -60,6 +76,7 @@ impl Row {
             device_id: self.device_id,
             password_hash: self.password_hash,
             tokens,
+            pairing: self.pairing,
             created_at: time(self.created_at)?,
         })
     }
@@ -82,17 +99,6 @@ impl Sealed {
             expires_at: tokens.expires_at.as_microsecond(),
         }
     }
-}
-
-/// Whether a stored refresh token is this one.
-pub(super) fn is_refresh_token(
-    key: &SecretKey,
-    id: &ApplianceId,
-    stored: Option<&str>,
-    wanted: &Secret,
-) -> Result<bool, StoreError> {
-    let Some(stored) = stored else { return Ok(false) };
-    Ok(key.open(&place(id.as_str(), "refresh"), stored)? == *wanted)
 }
 
 fn place(id: &str, token: &str) -> String {
@@ -123,6 +129,26 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
 /// Implements [`super::ApplianceStore`] over a pool; the two databases differ in type only.
 macro_rules! appliance_store {
     ($store:ident) => {
+        impl $store {
+            /// A change that a running gateway follows, and that ends what belongs to the pairing;
+            /// exactly one row, or [`StoreError::NotFound`].
+            async fn change(
+                &self,
+                id: &ApplianceId,
+                query: Query<'_, Database, Arguments>,
+            ) -> Result<(), StoreError> {
+                let mut tx = self.begin().await?;
+                if query.execute(&mut *tx).await?.rows_affected() == 0 {
+                    return Err(StoreError::NotFound);
+                }
+                for text in [doings_sql::CLEAR_ALERTS, doings_sql::CLEAR_OUTBOX] {
+                    sqlx::query(text).bind(id.as_str()).execute(&mut *tx).await?;
+                }
+                sqlx::query(sql::RAISE).execute(&mut *tx).await?;
+                Ok(tx.commit().await?)
+            }
+        }
+
         #[async_trait::async_trait]
         impl crate::store::ApplianceStore for $store {
             async fn add(&self, a: &crate::store::Appliance) -> Result<(), StoreError> {
@@ -164,7 +190,7 @@ macro_rules! appliance_store {
             }
 
             async fn remove(&self, id: &ApplianceId) -> Result<(), StoreError> {
-                self.change(sqlx::query(sql::DELETE).bind(id.as_str())).await
+                self.change(id, sqlx::query(sql::DELETE).bind(id.as_str())).await
             }
 
             async fn set_tokens(
@@ -179,40 +205,30 @@ macro_rules! appliance_store {
                     .bind(sealed.refresh)
                     .bind(sealed.issued_at)
                     .bind(sealed.expires_at);
-                self.change(query).await
+                self.change(id, query).await
             }
 
             async fn renew_tokens(
                 &self,
                 id: &ApplianceId,
-                old_refresh_token: &Secret,
+                pairing: i64,
                 tokens: &crate::store::Tokens,
             ) -> Result<bool, StoreError> {
-                let stored: Option<(Option<String>,)> = sqlx::query_as(sql::REFRESH_TOKEN)
-                    .bind(id.as_str())
-                    .fetch_optional(&self.pool)
-                    .await?;
-                let stored = stored.and_then(|(stored,)| stored);
-                if !sql::is_refresh_token(&self.key, id, stored.as_deref(), old_refresh_token)? {
-                    return Ok(false);
-                }
                 let sealed = sql::Sealed::new(&self.key, id, tokens);
-                // Only if it still is what was read: somebody may have paired meanwhile.
-                let text = format!("{} AND refresh_token = $6", sql::SET_TOKENS);
-                let done = sqlx::query(sqlx::AssertSqlSafe(text))
+                let done = sqlx::query(sql::RENEW_TOKENS)
                     .bind(id.as_str())
                     .bind(sealed.access)
                     .bind(sealed.refresh)
                     .bind(sealed.issued_at)
                     .bind(sealed.expires_at)
-                    .bind(stored)
+                    .bind(pairing)
                     .execute(&self.pool)
                     .await?;
                 Ok(done.rows_affected() == 1)
             }
 
             async fn clear_tokens(&self, id: &ApplianceId) -> Result<(), StoreError> {
-                self.change(sqlx::query(sql::CLEAR_TOKENS).bind(id.as_str())).await
+                self.change(id, sqlx::query(sql::CLEAR_TOKENS).bind(id.as_str())).await
             }
 
             async fn revision(&self) -> Result<i64, StoreError> {

@@ -3,7 +3,7 @@
 use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    Sqlite, SqlitePool,
+    Sqlite, SqlitePool, Transaction,
     migrate::Migrator,
     query::Query,
     sqlite::{
@@ -12,8 +12,11 @@ use sqlx::{
     },
 };
 
-use super::{StoreError, seal::SecretKey, sql};
+use super::{StoreError, doings_sql, seal::SecretKey, sql};
 use crate::{ids::ApplianceId, secret::Secret};
+
+type Database = Sqlite;
+type Arguments = SqliteArguments;
 
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -51,14 +54,10 @@ impl SqliteStore {
         Ok(Self { pool, key })
     }
 
-    /// A change that a running gateway follows; exactly one row, or [`StoreError::NotFound`].
-    async fn change(&self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        if query.execute(&mut *tx).await?.rows_affected() == 0 {
-            return Err(StoreError::NotFound);
-        }
-        sqlx::query(sql::RAISE).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+    /// Takes the write lock at once: a transaction that reads first and writes later could be
+    /// refused without waiting.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
 
@@ -69,3 +68,4 @@ fn key_file(database: &Path) -> std::path::PathBuf {
 }
 
 sql::appliance_store!(SqliteStore);
+doings_sql::doings_store!(SqliteStore, begin, "SELECT pairing FROM appliances WHERE id = $1");

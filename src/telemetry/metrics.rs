@@ -17,6 +17,10 @@ const RELAY_BUCKETS: &[f64] =
 const NETWORK_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Buckets for how much too late an alert rings, in seconds: up to the past-due window.
+const LATENESS_BUCKETS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 1800.0];
+
 /// All metrics, sharing one registry.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -51,6 +55,13 @@ pub struct Metrics {
     pub mqtt_connected: IntGauge,
     /// `input_errors_total{code}`: what appliances sent and the gateway could not use.
     pub input_errors: IntCounterVec,
+    /// `alerts{state}`: alerts by what has become of them.
+    pub alerts: IntGaugeVec,
+    /// `alert_lateness_seconds`: scheduled time to `down/alert ring`.
+    pub alert_lateness_seconds: Histogram,
+    /// `alert_transitions_total{type,to}`: set, ringing, stopped, deleted, missed, forgotten,
+    /// failed (the appliance could not ring).
+    pub alert_transitions: IntCounterVec,
     /// `store_seconds{op}`: time of a store operation.
     pub store_seconds: prometheus::HistogramVec,
     /// `store_errors_total{op}`: store operations that failed.
@@ -148,6 +159,19 @@ impl Metrics {
                 "input_errors_total",
                 "Messages from appliances that could not be used.",
                 &["code"],
+            ),
+            alerts: gauge_vec(r, "alerts", "Alerts by what has become of them.", &["state"]),
+            alert_lateness_seconds: histogram(
+                r,
+                "alert_lateness_seconds",
+                "Scheduled time to ring.",
+                LATENESS_BUCKETS,
+            ),
+            alert_transitions: counter_vec(
+                r,
+                "alert_transitions_total",
+                "What became of alerts.",
+                &["type", "to"],
             ),
             store_seconds: histogram_vec(r, "store_seconds", "Time of a store operation.", &["op"]),
             store_errors: counter_vec(

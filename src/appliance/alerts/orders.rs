@@ -305,20 +305,9 @@ impl Change {
 fn merge(old: Option<&Arc<Alert>>, new: &Arc<Alert>) -> Arc<Alert> {
     match old.filter(|old| old.is_same_occurrence(new)) {
         None => new.clone(),
-        Some(old) if is_alike(old, new) => old.clone(),
+        Some(old) if old.is_alike(new) => old.clone(),
         Some(old) => Arc::new(new.in_phase(old.phase, old.since)),
     }
-}
-
-fn is_alike(old: &Alert, new: &Alert) -> bool {
-    old.scheduled_time == new.scheduled_time
-        && old.label == new.label
-        && raw(&old.assets) == raw(&new.assets)
-        && raw(&old.asset_play_order) == raw(&new.asset_play_order)
-}
-
-fn raw(raw: &Option<Box<RawValue>>) -> Option<&str> {
-    raw.as_ref().map(|raw| raw.get())
 }
 
 fn read<'a, T: Deserialize<'a>>(directive: &'a Directive) -> Result<T, NotAnAlert> {

@@ -150,8 +150,8 @@ impl Alert {
         if [&payload.token, &payload.scheduled_time, label].iter().any(|t| t.len() > MAX_TEXT) {
             return Err(InvalidAlert::TooLarge);
         }
-        if payload.token.is_empty() {
-            return Err(InvalidAlert::Shape("token is empty".into()));
+        if payload.token.is_empty() || payload.token.contains('\0') || label.contains('\0') {
+            return Err(InvalidAlert::Shape("token is empty, or token or label holds NUL".into()));
         }
         let due: Timestamp = payload
             .scheduled_time
@@ -189,10 +189,29 @@ impl Alert {
         self.token.as_str().len() + label + raw(&self.assets) + raw(&self.asset_play_order) + 128
     }
 
+    /// Whether CIC says the same of both.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        (&self.token, self.kind, &self.scheduled_time)
+            == (&other.token, other.kind, &other.scheduled_time)
+            && self.label == other.label
+            && raw(&self.assets) == raw(&other.assets)
+            && raw(&self.asset_play_order) == raw(&other.asset_play_order)
+    }
+
     fn info(&self) -> Info<'_> {
         let (token, scheduled_time) = (&self.token, &*self.scheduled_time);
         Info { token, r#type: self.kind.as_str(), scheduled_time }
     }
+}
+
+impl PartialEq for Alert {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_alike(other) && (self.phase, self.since) == (other.phase, other.since)
+    }
+}
+
+fn raw(raw: &Option<Box<RawValue>>) -> Option<&str> {
+    raw.as_ref().map(|raw| raw.get())
 }
 
 /// An asset that cannot be used is left out, and so is its place in the order (alerts 3.1).
@@ -278,6 +297,7 @@ mod tests {
         assert!(matches!(with("type", json!("EGG_TIMER")), Err(InvalidAlert::Shape(_))));
         assert!(matches!(with("token", json!(7)), Err(InvalidAlert::Shape(_))));
         assert!(matches!(with("token", json!("")), Err(InvalidAlert::Shape(_))));
+        assert!(matches!(with("token", json!("a\0b")), Err(InvalidAlert::Shape(_))));
         assert_eq!(with("label", json!("x".repeat(3000))).err(), Some(InvalidAlert::TooLarge));
     }
 

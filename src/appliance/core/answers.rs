@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Core, Measure, Output, requests::Question, uplink::error};
+use super::{Core, Measure, Output, alarms::is_alert_order, requests::Question, uplink::error};
 use crate::{
     appliance::{
         attachments::Passing,
@@ -91,6 +91,9 @@ impl Core {
                 self.held.push(entry);
             }
             Verdict::Queue => self.enqueue(entry, now),
+            Verdict::Immediate if is_alert_order(&entry.directive) => {
+                self.order_alert(&entry.directive, now);
+            }
             Verdict::Immediate if self.impatient.len() < MAX_HELD => {
                 self.claim(&entry, now);
                 self.impatient.push(entry);
@@ -108,7 +111,11 @@ impl Core {
         Dialogues::origin(source, is_recognize)
     }
 
+    /// Orders about alerts do not wait for speech: CIC says nothing before it has their report.
     fn enqueue(&mut self, entry: Entry, now: Now) {
+        if is_alert_order(&entry.directive) {
+            return self.order_alert(&entry.directive, now);
+        }
         self.claim(&entry, now);
         if let Err(entry) = self.queue.push(entry) {
             self.measure(Measure::Dropped("directive_queue_full"));
@@ -208,6 +215,10 @@ impl Core {
         if is_speak(&entry.directive) {
             self.cancel_speech();
             self.speech.deliver(&entry.directive, &entry.attachments, now.mono);
+        }
+        if entry.directive.is("System", "SynchronizeState") {
+            // An older edition sends the alerts with it; without them there is nothing to do.
+            let _ = self.alerts.order(&entry.directive, now);
         }
         self.measure_named(&entry.directive, "delivered");
         let opened: Vec<_> =
@@ -323,6 +334,22 @@ impl Core {
         }
     }
 
+    /// The account is gone: nothing that belongs to it is carried out any more.
+    pub(super) fn drop_answers(&mut self, now: Now) {
+        let tokens = self.end_speech().into_iter().collect::<Vec<_>>();
+        self.outbox.clear(); // SpeechStopped has nobody to go to
+        let mut waiting: Vec<Entry> = self.queue.drain().collect();
+        waiting.append(&mut self.held);
+        waiting.append(&mut self.impatient);
+        let dialogue = self.dialogues.latest().cloned().filter(|_| !waiting.is_empty());
+        for entry in waiting {
+            self.discard(entry, "superseded", now);
+        }
+        if !tokens.is_empty() || dialogue.is_some() {
+            self.say(Down::Cancel { dialog_request_id: dialogue, tokens });
+        }
+    }
+
     /// A new Speak cancels the one that is playing.
     fn cancel_speech(&mut self) {
         if let Some(token) = self.end_speech() {
@@ -340,7 +367,7 @@ impl Core {
         Some(playing.token)
     }
 
-    fn measure_named(&mut self, directive: &Directive, outcome: &'static str) {
+    pub(super) fn measure_named(&mut self, directive: &Directive, outcome: &'static str) {
         let known = names::known_directive(&directive.namespace, &directive.name);
         let (namespace, name) = known.unwrap_or(("other", "other"));
         self.measure_directive(namespace, name, outcome);

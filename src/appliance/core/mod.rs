@@ -7,11 +7,15 @@
 //! |---|---|
 //! | `mod.rs` | the state, its inputs and outputs, time |
 //! | `uplink.rs` | what the appliance reports |
-//! | `requests.rs` | utterances, texts and events on their way to CIC |
+//! | `requests.rs` | utterances and texts on their way to CIC |
+//! | `events.rs` | every other event, and what the store must keep |
+//! | `alarms.rs` | alerts |
 //! | `answers.rs` | directives and attachments on their way to the appliance |
 //! | `presence.rs` | when a session is wanted, and what `down/session` says |
 
+mod alarms;
 mod answers;
+mod events;
 mod presence;
 mod requests;
 #[cfg(test)]
@@ -27,12 +31,15 @@ use jiff::Timestamp;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
+    alerts::{AlertKind, AlertSettings, Alerts, Phase},
     attachments::Attachments,
     capture::Capture,
     complaints::Complaints,
     context::Contexts,
     dialogue::Dialogues,
+    ledger::{Kept, Ledger, Save},
     message::{Down, ErrorCode, InputError, Up},
+    outbox::Outbox,
     queue::{Entry, Queue},
     speech::Speech,
 };
@@ -45,7 +52,7 @@ use crate::{
     ids::UtteranceId,
 };
 use presence::Presence;
-use requests::{EventQueue, Question, Request, Turn};
+use requests::{Question, RefusedText, Request, Turn};
 
 /// What a core needs to know of its appliance and its gateway.
 #[derive(Debug, Clone)]
@@ -58,6 +65,8 @@ pub struct CoreSettings {
     pub max_utterance: Duration,
     /// `cic.linger`.
     pub linger: Duration,
+    /// `[alerts]`.
+    pub alerts: AlertSettings,
     /// Back-off and refresh.
     pub link: link::Policy,
     /// Makes ids and jitter repeatable.
@@ -89,10 +98,25 @@ pub enum Input {
     },
     /// Audio of this utterance was dropped before it came here: its recording has a hole.
     AudioLost(UtteranceId),
-    /// The broker connection was lost and is back.
+    /// The broker connection is lost: nobody hears anything.
+    BrokerLost,
+    /// The broker connection is back.
     BrokerReturned,
+    /// A save has ended.
+    Saved(SaveResult),
     /// The gateway is ending: no new requests.
     Stopping,
+}
+
+/// How a save ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaveResult {
+    /// It is durable.
+    Kept,
+    /// The store failed; nobody knows what it has.
+    Failed,
+    /// The appliance, or the pairing that this was part of, is gone.
+    Gone,
 }
 
 /// What comes out of a core.
@@ -114,6 +138,8 @@ pub enum Output {
     },
     /// Refresh the access token.
     Refresh,
+    /// Have the store keep this; answered by [`Input::Saved`]. One at a time.
+    Save(Save),
     /// Count or measure this.
     Measure(Measure),
 }
@@ -151,6 +177,10 @@ pub enum Measure {
     Dropped(&'static str),
     /// `audio_bytes_total{direction="down"}`.
     AudioDown(usize),
+    /// `alert_transitions_total`.
+    AlertBecame(AlertKind, &'static str),
+    /// `alert_lateness_seconds`.
+    AlertLate(Duration),
 }
 
 /// One appliance.
@@ -167,7 +197,13 @@ pub struct Core {
     capture: Capture,
     requests: BTreeMap<RequestKey, Request>,
     next_key: u64,
-    events: EventQueue,
+    outbox: Outbox,
+    ledger: Ledger,
+    kept_changes: u64,
+    alerts: Alerts,
+    /// CIC has answered `401`: nothing goes out before there is another token.
+    awaits_token: bool,
+    refused_text: Option<RefusedText>,
     turn: Turn,
     question: Option<Question>,
     held: Vec<Entry>,
@@ -179,11 +215,12 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core that knows nothing yet of its appliance's state or tokens.
-    pub fn new(settings: CoreSettings) -> Self {
+    /// A core that knows what the store kept, and nothing yet of its appliance's state or tokens.
+    pub fn new(settings: CoreSettings, kept: Kept, now: Now) -> Self {
         let mut rng = StdRng::seed_from_u64(settings.seed);
         let link = Link::new(settings.link.clone(), rng.random());
         let capture = Capture::new(settings.max_utterance);
+        let alerts = Alerts::new(settings.alerts.clone(), kept.alerts, now);
         Self {
             settings,
             rng,
@@ -196,7 +233,12 @@ impl Core {
             capture,
             requests: BTreeMap::new(),
             next_key: 0,
-            events: EventQueue::default(),
+            outbox: Outbox::new(kept.outbox),
+            ledger: Ledger::default(),
+            kept_changes: 1,
+            alerts,
+            awaits_token: false,
+            refused_text: None,
             turn: Turn::default(),
             question: None,
             held: Vec::new(),
@@ -216,14 +258,16 @@ impl Core {
             Input::Session(generation, notice) => self.handle_notice(generation, notice, now),
             Input::Tokens { issued_at, expires_at } => {
                 self.link.handle(link::Input::Token { issued_at, expires_at }, now);
-                self.events.token_renewed();
+                self.awaits_token = false;
             }
-            Input::Unpaired => self.link.handle(link::Input::Unpaired, now),
+            Input::Unpaired => self.unpaired(now),
             Input::RefreshFailed { rejected } => {
                 self.link.handle(link::Input::RefreshFailed { rejected }, now);
             }
             Input::AudioLost(utterance) => self.audio_lost(utterance, now),
+            Input::BrokerLost => self.broker_lost(now),
             Input::BrokerReturned => self.announce_session(now),
+            Input::Saved(result) => self.saved(result, now),
             Input::Stopping => self.stopping = true,
         }
         self.settle(now);
@@ -244,6 +288,11 @@ impl Core {
             self.measure(Measure::Dropped("speech_never_reported"));
         }
         self.listening_timeout(now);
+        if self.refused_text.as_ref().is_some_and(|text| text.until() <= now.mono) {
+            self.give_up_refused_text("CIC no longer accepts the access token", now);
+        }
+        self.outbox.handle_timeout(now.mono);
+        self.alerts.handle_timeout(now);
         self.settle(now);
     }
 
@@ -257,6 +306,10 @@ impl Core {
             self.attachments.poll_timeout(),
             self.speech.poll_timeout(),
             self.turn.listening_until(),
+            self.outbox.poll_timeout(),
+            self.ledger.poll_timeout(),
+            self.alerts.poll_timeout(),
+            self.refused_text.as_ref().map(RefusedText::until),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -271,15 +324,56 @@ impl Core {
         self.link.generation() == Some(generation)
     }
 
-    /// Whether a request is on its way to CIC or being answered.
+    /// Whether a request is on its way to CIC or being answered, or something on its way to the
+    /// store.
     pub fn is_busy(&self) -> bool {
-        self.requests.values().any(Request::is_recognize)
+        self.requests.values().any(Request::is_recognize) || self.ledger.is_busy()
+    }
+
+    /// What outlives this core: the alerts, and what CIC has not heard of them.
+    pub fn kept(&self) -> Kept {
+        Kept { alerts: self.alerts.iter().cloned().collect(), outbox: self.outbox.kept().collect() }
+    }
+
+    /// Changes whenever [`Core::kept`] may have changed.
+    pub fn kept_changes(&self) -> u64 {
+        self.kept_changes
+    }
+
+    /// Nobody knows whether the store has what this core started with: everything is saved anew.
+    pub fn distrust_store(&mut self) {
+        self.ledger.distrust();
+    }
+
+    /// How many alerts are in each phase.
+    pub fn alert_counts(&self) -> [usize; Phase::ALL.len()] {
+        let mut counts = [0; Phase::ALL.len()];
+        for alert in self.alerts.iter() {
+            counts[alert.phase as usize] += 1;
+        }
+        counts
+    }
+
+    /// The account is gone, and with it whatever belongs to it.
+    fn unpaired(&mut self, now: Now) {
+        self.link.handle(link::Input::Unpaired, now);
+        self.alerts.unpaired(now);
+        self.perform_alerts();
+        // The store has forgotten these by itself.
+        self.ledger.clear();
+        self.outbox.clear();
+        self.kept_changes += 1;
+        self.question = None;
+        self.drop_answers(now);
+        self.speech.forget_state();
     }
 
     /// What follows from every input: the queue moves, events go out, the link is heard.
     fn settle(&mut self, now: Now) {
         self.pump_answers(now);
         self.hear_link(now);
+        self.perform_alerts();
+        self.pump_ledger(now);
         self.pump_events(now);
         self.settle_turn();
     }

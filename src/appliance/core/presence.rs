@@ -21,6 +21,8 @@ const STATE_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     online: bool,
+    /// The broker has been away since the appliance was last heard to be online.
+    unsure: bool,
     has_state: bool,
     connect_at: Option<Instant>,
     leave_at: Option<Instant>,
@@ -34,20 +36,39 @@ impl Presence {
 }
 
 impl Core {
-    pub(super) fn handle_status(&mut self, online: bool, now: Now) {
-        let presence = &mut self.presence;
-        presence.online = online;
+    pub(super) fn handle_status(&mut self, online: bool, retained: bool, now: Now) {
+        let (was_online, was_unsure) = (self.presence.online, self.presence.unsure);
+        (self.presence.online, self.presence.unsure) = (online, false);
         if !online {
-            presence.connect_at = None;
-            presence.leave_at = Some(now.mono + self.settings.linger);
+            self.presence.connect_at = None;
+            // The broker repeats a retained `offline` with each new subscription.
+            if was_online || self.presence.leave_at.is_none() {
+                self.presence.leave_at = Some(now.mono + self.settings.linger);
+            }
         } else {
-            presence.leave_at = None;
-            if presence.has_state {
+            self.presence.leave_at = None;
+            if self.presence.has_state {
                 self.want_session(now);
             } else {
-                presence.connect_at.get_or_insert(now.mono + STATE_PATIENCE);
+                self.presence.connect_at.get_or_insert(now.mono + STATE_PATIENCE);
             }
         }
+        let announce = !retained || !was_online || was_unsure;
+        self.alerts.set_audible(online, announce, now);
+    }
+
+    /// Whatever the appliance sends is a sign of life: a session that is about to close lingers
+    /// on.
+    pub(super) fn note_life(&mut self, now: Now) {
+        if self.presence.leave_at.is_some() {
+            self.presence.leave_at = Some(now.mono + self.settings.linger);
+        }
+    }
+
+    /// Until the broker is back and repeats what the appliance said last, nobody hears a ring.
+    pub(super) fn broker_lost(&mut self, now: Now) {
+        self.presence.unsure = true;
+        self.alerts.set_audible(false, false, now);
     }
 
     /// A state has arrived; the first one lets the session open.
@@ -63,7 +84,11 @@ impl Core {
             self.want_session(now);
         }
         if self.presence.leave_at.take_if(|due| *due <= now.mono).is_some() {
+            if self.is_busy() {
+                return self.presence.leave_at = Some(now.mono + self.settings.linger);
+            }
             self.link.handle(link::Input::Unwanted("appliance offline"), now);
+            self.alerts.connection_given_up(now);
         }
     }
 
@@ -84,8 +109,12 @@ impl Core {
                 }
                 link::Output::Refresh => self.outputs.push_back(Output::Refresh),
                 link::Output::State { state, reason } => {
+                    let known = self.presence.session.as_ref().map(|(state, ..)| *state);
                     self.presence.session = Some((state, now.wall, reason));
                     self.announce_session(now);
+                    if known != Some(state) {
+                        self.tell_alerts_of_session(state, now);
+                    }
                 }
             }
         }
@@ -103,6 +132,11 @@ impl Core {
 
     /// The session has ended: everything that hung on it fails, and the link decides what next.
     pub(super) fn session_closed(&mut self, generation: u64, reason: CloseReason, now: Now) {
+        if self.link.generation() == Some(generation)
+            && self.link.state() != SessionState::Connected
+        {
+            self.alerts.connection_given_up(now);
+        }
         self.fail_all_requests(now);
         let result = match &reason {
             CloseReason::Connect(_) => Some("unreachable"),

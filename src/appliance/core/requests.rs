@@ -1,9 +1,6 @@
 //! Utterances, texts and events on their way to CIC.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -19,13 +16,11 @@ use crate::{
         message::{Command, Outcome, RequestKey, Source},
     },
     clock::Now,
-    ids::{DialogRequestId, ExpectSpeechId, MessageId, Token, UtteranceId},
+    ids::{DialogRequestId, ExpectSpeechId, MessageId, UtteranceId},
 };
 
-/// Events that may wait for CIC.
-const MAX_EVENTS: usize = 256;
-/// Attempts at one event before it is given up.
-const MAX_ATTEMPTS: u8 = 3;
+/// How long a refused text waits for a new token: nobody wants an answer to an old question.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(10);
 /// Added to ExpectSpeech's time-out for the way to the appliance and back.
 const LISTEN_GRACE: Duration = Duration::from_secs(1);
 
@@ -46,6 +41,11 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// An event that carries no dialogue id.
+    pub(super) fn event() -> Self {
+        Self { kind: Kind::Event, dialogue: None, status: None }
+    }
+
     pub(super) fn is_recognize(&self) -> bool {
         !matches!(self.kind, Kind::Event)
     }
@@ -59,34 +59,17 @@ pub(super) struct Question {
     pub(super) dialogue: Option<DialogRequestId>,
 }
 
-/// An event that waits for CIC.
+/// A text that CIC refused with `401`, to be sent once more with the new token.
 #[derive(Debug)]
-pub(super) struct Pending {
-    namespace: String,
-    name: String,
-    payload: Box<RawValue>,
-    speech_state: Option<Box<RawValue>>,
-    attempts: u8,
+pub(super) struct RefusedText {
+    metadata: Bytes,
+    dialogue: DialogRequestId,
+    until: Instant,
 }
 
-impl Pending {
-    pub(super) fn new(namespace: String, name: String, payload: Box<RawValue>) -> Self {
-        Self { namespace, name, payload, speech_state: None, attempts: 0 }
-    }
-}
-
-/// Events other than Recognize: one at a time, in order.
-#[derive(Debug, Default)]
-pub(super) struct EventQueue {
-    waiting: VecDeque<Pending>,
-    sending: Option<RequestKey>,
-    awaits_token: bool,
-    retry_text: Option<(Bytes, DialogRequestId)>,
-}
-
-impl EventQueue {
-    pub(super) fn token_renewed(&mut self) {
-        self.awaits_token = false;
+impl RefusedText {
+    pub(super) fn until(&self) -> Instant {
+        self.until
     }
 }
 
@@ -215,7 +198,8 @@ impl Core {
         payload: &RawValue,
     ) -> Bytes {
         let message_id = &MessageId::from(self.new_uuid());
-        let context = self.contexts.assemble(self.speech.state());
+        let own = self.own_contexts();
+        let context = self.contexts.assemble(&own);
         event::encode(&context, &Event { namespace, name, message_id, dialog_request_id, payload })
     }
 
@@ -282,6 +266,7 @@ impl Core {
 
     /// A newer request replaces one that has not been sent completely.
     fn supersede_in_flight(&mut self, now: Now) {
+        self.give_up_refused_text("a newer request has taken its place", now);
         self.abort_capture(StopReason::Superseded, now);
         if let Some(key) = self.dialogues.in_flight_key() {
             match self.requests.get(&key).map(|request| &request.kind) {
@@ -319,7 +304,7 @@ impl Core {
         if request.is_recognize() {
             self.recognize_finished(key, request, outcome, now);
         } else {
-            self.event_finished(request.status, outcome, now);
+            self.event_finished(key, request.status, outcome, now);
         }
     }
 
@@ -380,8 +365,10 @@ impl Core {
                 }
             }
             Kind::Text { metadata, retried: false } if unauthorized => {
-                self.events.awaits_token = true;
-                self.events.retry_text = request.dialogue.map(|dialogue| (metadata, dialogue));
+                self.awaits_token = true;
+                let until = now.mono + TOKEN_PATIENCE;
+                self.refused_text =
+                    request.dialogue.map(|dialogue| RefusedText { metadata, dialogue, until });
             }
             Kind::Text { .. } => {
                 let code = match outcome {
@@ -395,7 +382,7 @@ impl Core {
     }
 
     /// `401` and `412` concern the session, not only the request (transport 9.2).
-    fn note_refusal(&mut self, outcome: &Outcome, now: Now) {
+    pub(super) fn note_refusal(&mut self, outcome: &Outcome, now: Now) {
         match outcome {
             Outcome::Refused { status: 401, .. } => {
                 self.link.handle(link::Input::TokenRejected, now)
@@ -412,68 +399,16 @@ impl Core {
             self.request_finished(key, Outcome::Broken("the session ended".into()), now);
         }
         self.source_ended(Source::Downchannel, now);
-        self.events.awaits_token = false;
-        if self.events.retry_text.take().is_some() {
-            let message = "the connection to CIC broke";
-            self.complain(error("up/text", ErrorCode::NotConnected, message), now);
-        }
+        self.awaits_token = false;
+        self.give_up_refused_text("the connection to CIC broke", now);
     }
 
-    pub(super) fn report_speech(&mut self, name: &str, token: &Token) {
-        let payload = raw(&json!({ "token": token }));
-        self.queue_event(Pending::new("SpeechSynthesizer".into(), name.into(), payload));
-    }
-
-    pub(super) fn queue_event(&mut self, mut event: Pending) {
-        // Speech state as it was at the event, everything else as it is at sending.
-        event.speech_state = self.speech.state().map(ToOwned::to_owned);
-        if self.events.waiting.len() >= MAX_EVENTS {
-            let oldest = usize::from(self.events.sending.is_some());
-            if let Some(old) = self.events.waiting.remove(oldest) {
-                let (namespace, name) = (old.namespace, old.name);
-                self.measure(Measure::Event { namespace, name, result: "dropped" });
-            }
-        }
-        self.events.waiting.push_back(event);
-    }
-
-    /// Sends what waits, while CIC is connected.
-    pub(super) fn pump_events(&mut self, _now: Now) {
-        if self.link.state() != SessionState::Connected || self.events.awaits_token {
+    /// The text was refused with `401` and goes once more, with the new token.
+    pub(super) fn resend_text(&mut self) {
+        if self.link.state() != SessionState::Connected || self.awaits_token {
             return;
         }
-        if let Some((metadata, dialogue)) = self.events.retry_text.take() {
-            self.resend_text(metadata, dialogue);
-        }
-        if self.events.sending.is_some() {
-            return;
-        }
-        let Some(mut event) = self.events.waiting.pop_front() else { return };
-        let key = self.new_key();
-        event.attempts += 1;
-        let message_id = &MessageId::from(self.new_uuid());
-        let context = self.contexts.assemble(event.speech_state.as_deref());
-        let metadata = event::encode(
-            &context,
-            &Event {
-                namespace: &event.namespace,
-                name: &event.name,
-                message_id,
-                dialog_request_id: None,
-                payload: &event.payload,
-            },
-        );
-        self.events.waiting.push_front(event);
-        self.events.sending = Some(key);
-        self.requests.insert(key, Request { kind: Kind::Event, dialogue: None, status: None });
-        self.tell(Command::Event { key, metadata });
-    }
-
-    /// A text that was refused with `401` goes once more, with the new token.
-    fn resend_text(&mut self, metadata: Bytes, dialogue: DialogRequestId) {
-        if self.dialogues.in_flight().is_some() {
-            return; // a newer request has taken its place
-        }
+        let Some(RefusedText { metadata, dialogue, .. }) = self.refused_text.take() else { return };
         let key = self.new_key();
         self.dialogues.begin(key, dialogue.clone());
         let kind = Kind::Text { metadata: metadata.clone(), retried: true };
@@ -481,23 +416,14 @@ impl Core {
         self.tell(Command::Event { key, metadata });
     }
 
-    fn event_finished(&mut self, status: Option<u16>, outcome: Outcome, now: Now) {
-        self.events.sending = None;
-        self.note_refusal(&outcome, now);
-        let Some(event) = self.events.waiting.front() else { return };
-        let again = event.attempts < MAX_ATTEMPTS
-            && match &outcome {
-                Outcome::Refused { status, .. } => matches!(status, 401 | 412),
-                Outcome::Broken(_) => !status.is_some_and(is_success),
-                Outcome::Done | Outcome::Overflow => false,
-            };
-        self.events.awaits_token |= matches!(outcome, Outcome::Refused { status: 401, .. });
-        if !again && let Some(event) = self.events.waiting.pop_front() {
-            self.measure_event(&event.namespace, &event.name, &outcome);
+    /// A newer request takes its place, or the token does not come.
+    pub(super) fn give_up_refused_text(&mut self, why: &str, now: Now) {
+        if self.refused_text.take().is_some() {
+            self.complain(error("up/text", ErrorCode::NotConnected, why), now);
         }
     }
 
-    fn measure_event(&mut self, namespace: &str, name: &str, outcome: &Outcome) {
+    pub(super) fn measure_event(&mut self, namespace: &str, name: &str, outcome: &Outcome) {
         let result = match outcome {
             Outcome::Done => "ok",
             Outcome::Refused { .. } => "refused",
@@ -564,6 +490,6 @@ fn add_answer(payload: &mut Map<String, Value>, question: Option<&Question>) {
     }
 }
 
-fn raw(value: &Value) -> Box<RawValue> {
+pub(super) fn raw(value: &Value) -> Box<RawValue> {
     RawValue::from_string(value.to_string()).expect("a Value prints as JSON")
 }

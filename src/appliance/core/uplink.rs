@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Core, Measure, requests::Pending};
+use super::{Core, Measure};
 use crate::{
     appliance::{
         capture::Effect,
@@ -30,8 +30,9 @@ pub(super) fn error(topic: &str, code: ErrorCode, message: impl Into<String>) ->
 
 impl Core {
     pub(super) fn handle_up(&mut self, up: Up, now: Now) {
+        self.note_life(now);
         match up {
-            Up::Status { online } => self.handle_status(online, now),
+            Up::Status { online, retained } => self.handle_status(online, retained, now),
             Up::State(reports) => self.handle_state(reports, now),
             Up::Recognize(recognize) => self.start_utterance(recognize, now),
             Up::CancelUtterance(utterance) => self.cancel_utterance(utterance, now),
@@ -44,6 +45,8 @@ impl Core {
             }
             Up::Text { text, expect_speech_id } => self.send_text(text, expect_speech_id, now),
             Up::Speech { token, state } => self.handle_speech(token, state, now),
+            Up::Button(button) => self.press(button, now),
+            Up::Alert { token, state } => self.note_alert(token, state, now),
             Up::Event { namespace, name, payload } => {
                 self.handle_event(namespace, name, payload, now);
             }
@@ -153,7 +156,7 @@ impl Core {
                 let message = "SpeechRecognizer.Recognize needs audio: use up/recognize";
                 self.complain(error("up/event", ErrorCode::InvalidPayload, message), now);
             }
-            _ => self.queue_event(Pending::new(namespace, name, payload)),
+            _ => self.queue_event(&namespace, &name, payload.into()),
         }
     }
 }

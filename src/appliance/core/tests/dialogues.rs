@@ -2,238 +2,17 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{json, value::RawValue};
 
-use super::*;
+use super::bench::{Bench, context};
 use crate::{
-    appliance::message::{
-        ContextReport, DialogueState, Recognize, SessionState, SpeechProgress, StopReason,
+    appliance::{
+        core::{Input, Output},
+        message::{DialogueState, Recognize, SessionState, SpeechProgress, StopReason, Up},
     },
-    cic::{
-        directive::Directive,
-        message::{AttachmentEvent, CloseReason, Outcome, Source},
-    },
-    clock::{Clock, ManualClock},
+    cic::message::{AttachmentEvent, CloseReason, Notice, Outcome, Source},
+    clock::Clock,
 };
-
-struct Bench {
-    core: Core,
-    clock: ManualClock,
-    generation: u64,
-    out: Vec<Output>,
-}
-
-impl Bench {
-    /// An appliance that is paired, online and connected.
-    fn connected() -> Self {
-        let mut bench = Self::offline();
-        bench.up(Up::Status { online: true });
-        bench.up(Up::State(vec![context(
-            "Speaker",
-            "VolumeState",
-            r#"{"volume":3,"muted":false}"#,
-        )]));
-        bench.generation = bench.connect_generation().expect("a session is wanted");
-        bench.notice(Notice::ChannelOpen);
-        bench.directive(Source::Downchannel, "Clova.Hello", None, json!({}));
-        bench.clear();
-        bench
-    }
-
-    fn offline() -> Self {
-        let clock = ManualClock::at("2026-03-02T09:00:00Z".parse().unwrap());
-        let mut core = Core::new(CoreSettings {
-            device_id: "device-1".into(),
-            lang: "en".into(),
-            max_utterance: Duration::from_secs(60),
-            linger: Duration::from_secs(60),
-            link: link::Policy::default(),
-            seed: 1,
-        });
-        let now = clock.now();
-        let expires_at = now.wall.checked_add(Duration::from_secs(864_000)).unwrap();
-        core.handle(Input::Tokens { issued_at: now.wall, expires_at }, now);
-        Self { core, clock, generation: 0, out: Vec::new() }
-    }
-
-    fn feed(&mut self, input: Input) {
-        self.core.handle(input, self.clock.now());
-        self.collect();
-    }
-
-    fn collect(&mut self) {
-        while let Some(output) = self.core.poll_output() {
-            self.out.push(output);
-        }
-    }
-
-    fn up(&mut self, up: Up) {
-        self.feed(Input::Up(up));
-    }
-
-    fn notice(&mut self, notice: Notice) {
-        self.feed(Input::Session(self.generation, notice));
-    }
-
-    /// Lets time pass, waking the core whenever it asks to be woken.
-    fn pass(&mut self, by: Duration) {
-        let end = self.clock.now().mono + by;
-        while let Some(due) = self.core.poll_timeout().filter(|due| *due <= end) {
-            let now = self.clock.now().mono;
-            self.clock.advance(due.saturating_duration_since(now));
-            self.core.handle_timeout(self.clock.now());
-            self.collect();
-        }
-        let now = self.clock.now().mono;
-        self.clock.advance(end.saturating_duration_since(now));
-    }
-
-    fn directive(&mut self, source: Source, name: &str, id: Option<&str>, payload: Value) {
-        let (namespace, name) = name.split_once('.').unwrap();
-        let directive = Directive {
-            namespace: namespace.into(),
-            name: name.into(),
-            message_id: "m".into(),
-            dialog_request_id: id.map(Into::into),
-            payload: RawValue::from_string(payload.to_string()).unwrap(),
-        };
-        self.notice(Notice::Directive { source, directive });
-    }
-
-    fn speak(&mut self, source: Source, id: Option<&str>, token: &str, cid: &str) {
-        let payload = json!({"token": token, "format": "AUDIO_MPEG", "url": format!("cid:{cid}")});
-        self.directive(source, "SpeechSynthesizer.Speak", id, payload);
-    }
-
-    fn attach(&mut self, source: Source, cid: &str) {
-        for event in [
-            AttachmentEvent::Begin { content_type: "application/octet-stream".into() },
-            AttachmentEvent::Data(Bytes::from(format!("bytes of {cid}"))),
-            AttachmentEvent::End,
-        ] {
-            self.notice(Notice::Attachment { source, content_id: cid.into(), event });
-        }
-    }
-
-    fn say(&mut self, utterance: &str, answers: Option<&str>) -> (RequestKey, String) {
-        self.up(Up::Recognize(Recognize {
-            utterance: utterance.into(),
-            lang: None,
-            initiator: None,
-            expect_speech_id: answers.map(Into::into),
-        }));
-        let (key, metadata) = self.last_upload();
-        let id = metadata["event"]["header"]["dialogRequestId"].as_str().unwrap().to_owned();
-        self.audio(utterance, 6400);
-        (key, id)
-    }
-
-    fn audio(&mut self, utterance: &str, length: usize) {
-        let (data, received) = (Bytes::from(vec![1; length]), self.clock.now().mono);
-        self.up(Up::Audio { utterance: utterance.into(), data, received });
-    }
-
-    /// A whole request whose upload is complete; its response is still open.
-    fn ask(&mut self, utterance: &str) -> (Source, RequestKey, String) {
-        let (key, id) = self.say(utterance, None);
-        self.directive(Source::Downchannel, "SpeechRecognizer.StopCapture", Some(&id), json!({}));
-        self.notice(Notice::Sent { key });
-        (Source::Response(key), key, id)
-    }
-
-    fn finish(&mut self, key: RequestKey, outcome: Outcome) {
-        self.notice(Notice::Finished { key, outcome });
-    }
-
-    fn report(&mut self, token: &str, state: SpeechProgress) {
-        self.up(Up::Speech { token: token.into(), state });
-    }
-
-    fn clear(&mut self) {
-        self.out.clear();
-    }
-
-    fn connect_generation(&self) -> Option<u64> {
-        self.out.iter().rev().find_map(|output| match output {
-            Output::Connect { generation } => Some(*generation),
-            _ => None,
-        })
-    }
-
-    fn last_upload(&self) -> (RequestKey, Value) {
-        let upload = self.out.iter().rev().find_map(|output| match output {
-            Output::Session(Command::OpenUpload { key, metadata }) => {
-                Some((*key, serde_json::from_slice(metadata).unwrap()))
-            }
-            _ => None,
-        });
-        upload.expect("an upload was opened")
-    }
-
-    /// Events sent with their keys, as `Namespace.Name` and the whole metadata.
-    fn events(&self) -> Vec<(RequestKey, String, Value)> {
-        let event = |output: &Output| match output {
-            Output::Session(Command::Event { key, metadata }) => {
-                let value: Value = serde_json::from_slice(metadata).unwrap();
-                let header = &value["event"]["header"];
-                let text = |name: &str| header[name].as_str().unwrap().to_owned();
-                let name = format!("{}.{}", text("namespace"), text("name"));
-                Some((*key, name, value))
-            }
-            _ => None,
-        };
-        self.out.iter().filter_map(event).collect()
-    }
-
-    /// What was published, in short.
-    fn downs(&self) -> Vec<String> {
-        let down = |output: &Output| match output {
-            Output::Down(down) => Some(short(down)),
-            _ => None,
-        };
-        self.out.iter().filter_map(down).collect()
-    }
-
-    fn published(&self, text: &str) -> bool {
-        self.downs().iter().any(|down| down == text)
-    }
-
-    fn commands(&self) -> Vec<String> {
-        let command = |output: &Output| match output {
-            Output::Session(Command::FinishUpload { .. }) => Some("finish".to_owned()),
-            Output::Session(Command::Abort { .. }) => Some("abort".to_owned()),
-            Output::Session(Command::Audio { data, .. }) => Some(format!("audio {}", data.len())),
-            _ => None,
-        };
-        self.out.iter().filter_map(command).collect()
-    }
-}
-
-fn context(namespace: &str, name: &str, payload: &str) -> ContextReport {
-    let payload = RawValue::from_string(payload.into()).unwrap();
-    ContextReport { namespace: namespace.into(), name: name.into(), payload }
-}
-
-fn short(down: &Down) -> String {
-    match down {
-        Down::Session { state, .. } => format!("session {}", state.as_str()),
-        Down::Dialogue { state, .. } => format!("dialogue {}", state.as_str()),
-        Down::CaptureStop { utterance, reason, .. } => {
-            format!("stop {utterance} {}", reason.as_str())
-        }
-        Down::CaptureListen { expect_speech_id, .. } => format!("listen {expect_speech_id}"),
-        Down::Text { text, .. } => format!("text {text}"),
-        Down::Directive { directive, .. } => {
-            let payload: Value = directive.payload_as().unwrap();
-            format!("{} {}", directive.full_name(), payload["token"].as_str().unwrap_or("-"))
-        }
-        Down::Audio { content_id, data } if data.is_empty() => format!("end {content_id}"),
-        Down::Audio { content_id, .. } => format!("audio {content_id}"),
-        Down::Cancel { tokens, .. } => format!("cancel {tokens:?}"),
-        Down::Error(error) => format!("error {}", error.code.as_str()),
-    }
-}
 
 #[test]
 fn a_spoken_question_is_answered() {
@@ -282,7 +61,9 @@ fn a_recognize_carries_what_the_tables_demand() {
     assert_eq!(payload["initiator"], initiator);
     assert_eq!(payload.get("speechId"), None);
     let volume = json!([{"header":{"namespace":"Speaker","name":"VolumeState"},
-        "payload":{"volume":3,"muted":false}}]);
+        "payload":{"volume":3,"muted":false}},
+        {"header":{"namespace":"Alerts","name":"AlertsState"},
+        "payload":{"allAlerts":[],"activeAlerts":[]}}]);
     assert_eq!(sent["context"], volume);
 }
 
@@ -516,8 +297,8 @@ fn a_lost_connection_fails_what_hung_on_it_and_keeps_the_events() {
     assert!(b.events().is_empty(), "nothing is sent while CIC is away");
     b.pass(Duration::from_secs(1));
     b.generation = b.connect_generation().expect("reconnects by itself");
-    b.directive(Source::Downchannel, "Clova.Hello", None, json!({}));
-    assert_eq!(b.events()[0].1, "SpeechSynthesizer.SpeechStarted");
+    b.hello();
+    assert_eq!(b.events()[1].1, "SpeechSynthesizer.SpeechStarted");
     assert_eq!(b.core.link.state(), SessionState::Connected);
 }
 
@@ -541,7 +322,7 @@ fn an_event_that_meets_401_goes_again_with_the_new_token() {
 #[test]
 fn a_session_is_wanted_two_seconds_after_online_even_without_state() {
     let mut b = Bench::offline();
-    b.up(Up::Status { online: true });
+    b.up(Up::Status { online: true, retained: false });
     assert_eq!(b.connect_generation(), None);
     b.pass(Duration::from_secs(2));
     assert!(b.connect_generation().is_some());
@@ -550,7 +331,7 @@ fn a_session_is_wanted_two_seconds_after_online_even_without_state() {
 #[test]
 fn a_session_lingers_after_the_appliance_has_gone() {
     let mut b = Bench::connected();
-    b.up(Up::Status { online: false });
+    b.up(Up::Status { online: false, retained: false });
     b.pass(Duration::from_secs(59));
     assert!(!b.out.iter().any(|output| matches!(output, Output::Disconnect { .. })));
     b.pass(Duration::from_secs(2));
@@ -578,7 +359,7 @@ fn the_gateways_own_contexts_are_ignored_one_by_one() {
     ]));
     assert_eq!(b.downs(), ["error context_ignored"]);
     b.say("u1", None);
-    assert_eq!(b.last_upload().1["context"].as_array().map(Vec::len), Some(2));
+    assert_eq!(b.last_upload().1["context"].as_array().map(Vec::len), Some(3));
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! The core's tests: a bench that plays broker, CIC and store, and the stories told on it.
+
+mod alarms;
+mod bench;
+mod dialogues;
