@@ -20,7 +20,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -37,8 +37,13 @@ use ringing::Ring;
 pub const MAX_ALERTS: usize = 1000;
 /// Bytes of them together.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// Occurrences that have rung and are gone, and what an absent appliance has missed.
-const REMEMBERED: usize = 64;
+/// Orders of CIC that may wait for the store, and bytes of them together.
+const MAX_STAGED: usize = 1000;
+const MAX_STAGED_BYTES: usize = 2 * MAX_BYTES;
+/// Occurrences that have rung here and are remembered.
+const REMEMBERED: usize = 256;
+/// What an absent appliance has missed: a stop and a delete for each alert.
+const MAX_OWED: usize = 2 * MAX_ALERTS;
 
 /// `[alerts]` of the configuration.
 #[derive(Debug, Clone)]
@@ -140,14 +145,23 @@ pub enum Refused {
     NotConnected,
 }
 
+#[derive(Debug, PartialEq, Eq)]
+struct Rung {
+    token: Token,
+    kind: AlertKind,
+    due: Timestamp,
+}
+
 /// The alerts of one appliance.
 #[derive(Debug)]
 pub struct Alerts {
     settings: AlertSettings,
     live: BTreeMap<Token, Arc<Alert>>,
     staged: VecDeque<Change>,
-    /// Changed here while something was staged.
+    /// Changed here in a way that what is staged will undo, and therefore not handed to the store.
     touched: BTreeSet<Token>,
+    /// A list of CIC's had no room among what is staged.
+    list_lost: bool,
     rings: BTreeMap<Token, Ring>,
     /// The appliance is there and the broker too: a ring would be heard.
     audible: bool,
@@ -157,9 +171,10 @@ pub struct Alerts {
     wake_at: Option<Instant>,
     /// What an absent appliance would otherwise never learn.
     owed: VecDeque<(AlertAction, Arc<Alert>)>,
-    /// Occurrences that have rung here and are gone.
-    rung: VecDeque<(Token, Timestamp)>,
-    state: Arc<RawValue>,
+    /// Occurrences that have rung here and were stopped.
+    rung: VecDeque<Rung>,
+    /// Written when somebody asks for it after a change: many alerts may change at once.
+    state: OnceLock<Arc<RawValue>>,
     effects: VecDeque<Effect>,
 }
 
@@ -177,6 +192,7 @@ impl Alerts {
             live,
             staged: VecDeque::new(),
             touched: BTreeSet::new(),
+            list_lost: false,
             rings: BTreeMap::new(),
             audible: false,
             connected: false,
@@ -184,12 +200,15 @@ impl Alerts {
             wake_at: None,
             owed: VecDeque::new(),
             rung: VecDeque::new(),
-            state: alerts_state([].into_iter()),
+            state: OnceLock::new(),
             effects: VecDeque::new(),
         };
         let ringing = alerts.live.values().filter(|alert| alert.phase == Phase::Ringing);
         alerts.rings =
             ringing.map(|a| (a.token.clone(), Ring::resumed(a, &alerts.settings, now))).collect();
+        for alert in alerts.live.values().cloned().collect::<Vec<_>>() {
+            alerts.note_rung(&alert);
+        }
         alerts.changed(now);
         if alerts.settings.forget_offline {
             alerts.forget(now);
@@ -209,7 +228,7 @@ impl Alerts {
 
     /// `Alerts.AlertsState` as it is now.
     pub fn state(&self) -> &Arc<RawValue> {
-        &self.state
+        self.state.get_or_init(|| alerts_state(self.live.values().map(Arc::as_ref)))
     }
 
     /// The session is up (after Hello) or gone.
@@ -236,6 +255,7 @@ impl Alerts {
     pub fn unpaired(&mut self, now: Now) {
         self.staged.clear();
         self.touched.clear();
+        self.list_lost = false;
         self.forget(now);
     }
 
@@ -269,8 +289,8 @@ impl Alerts {
     /// Publishes it, or remembers it for an appliance that is away.
     fn tell(&mut self, action: AlertAction, alert: &Arc<Alert>) {
         if !self.audible && matches!(action, AlertAction::Stop | AlertAction::Delete) {
-            self.owed.push_back((action, alert.clone()));
-            if self.owed.len() > REMEMBERED {
+            self.owed.push_back((action, Arc::new(alert.bare())));
+            if self.owed.len() > MAX_OWED {
                 self.owed.pop_front();
             }
         }
@@ -283,7 +303,7 @@ impl Alerts {
                 self.tell(AlertAction::Stop, &alert);
             }
             self.tell(AlertAction::Delete, &alert);
-            self.keep(Step::Remove(alert.token.clone()));
+            self.keep(&alert.token);
             self.effects.push_back(Effect::Became(alert.kind, "forgotten"));
         }
         self.changed(now);
@@ -292,32 +312,46 @@ impl Alerts {
     /// Puts an alert that has changed here into place and has it kept.
     fn put(&mut self, alert: Arc<Alert>, now: Now) {
         self.live.insert(alert.token.clone(), alert.clone());
-        self.keep(Step::Put(alert));
+        self.keep(&alert.token);
         self.changed(now);
     }
 
-    fn keep(&mut self, step: Step) {
-        if !self.staged.is_empty() {
-            self.touched.insert(match &step {
-                Step::Put(alert) => alert.token.clone(),
-                Step::Remove(token) => token.clone(),
-            });
+    /// Has the store keep what has become of this alert.
+    fn keep(&mut self, token: &Token) {
+        self.touched.insert(token.clone());
+        self.settle();
+    }
+
+    /// Hands what has changed here to the store, unless a staged order makes something else of
+    /// it: the store may have that order already, and CIC may know.
+    fn settle(&mut self) {
+        for token in std::mem::take(&mut self.touched) {
+            let step = match (self.live.get(&token), self.planned(&token)) {
+                (None, None) => Step::Remove(token),
+                (Some(live), Some(planned)) if live.is_as_far_as(&planned) => Step::Put(planned),
+                _ => {
+                    self.touched.insert(token);
+                    continue;
+                }
+            };
+            self.effects.push_back(Effect::Keep(step));
         }
-        self.effects.push_back(Effect::Keep(step));
     }
 
     /// What follows from every change of the set.
     fn changed(&mut self, now: Now) {
-        self.state = alerts_state(self.live.values().map(Arc::as_ref));
+        self.state.take();
         self.arm(now);
     }
 
     fn note_rung(&mut self, alert: &Alert) {
-        if alert.phase != Phase::Set {
-            self.rung.push_back((alert.token.clone(), alert.due));
-            if self.rung.len() > REMEMBERED {
-                self.rung.pop_front();
-            }
+        let rung = Rung { token: alert.token.clone(), kind: alert.kind, due: alert.due };
+        if alert.phase == Phase::Set || self.rung.contains(&rung) {
+            return;
+        }
+        self.rung.push_back(rung);
+        if self.rung.len() > REMEMBERED {
+            self.rung.pop_front();
         }
     }
 }

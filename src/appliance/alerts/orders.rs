@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Alert, AlertAction, AlertKind, Alerts, Effect, MAX_ALERTS, MAX_BYTES, Phase, Report, Step,
-    alerts_state,
+    Alert, AlertAction, AlertKind, Alerts, Effect, MAX_ALERTS, MAX_BYTES, MAX_STAGED,
+    MAX_STAGED_BYTES, Phase, Report, Rung, Step, alerts_state,
 };
 use crate::{cic::directive::Directive, clock::Now, ids::Token};
 
@@ -52,6 +52,14 @@ struct All {
     all_alerts: Vec<Box<RawValue>>,
 }
 
+/// An older edition's, in which the list is deprecated: without one nothing is to be done
+/// (interfaces, System).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PerhapsAll {
+    all_alerts: Option<Vec<Box<RawValue>>>,
+}
+
 type Set = BTreeMap<Token, Arc<Alert>>;
 
 impl Alerts {
@@ -66,20 +74,26 @@ impl Alerts {
             "DeleteAlert" => read(directive).map(|which| self.delete(which, now)),
             "StopAlert" => read(directive).map(|which| self.ordered_to_stop(which, now)),
             "ClearAlert" => read(directive).map(|Kind { r#type }| self.clear(r#type, now)),
-            "SynchronizeAlert" | "SynchronizeState" => {
+            "SynchronizeAlert" => {
                 read(directive).map(|All { all_alerts }| self.synchronize(&all_alerts, now))
             }
+            "SynchronizeState" => read(directive).map(|PerhapsAll { all_alerts }| {
+                if let Some(all) = all_alerts {
+                    self.synchronize(&all, now);
+                }
+            }),
             _ => Err(NotAnAlert::Unknown),
         }
     }
 
     /// The store has the oldest staged change: it counts.
     pub fn commit(&mut self, now: Now) {
-        let Some(change) = self.staged.pop_front() else { return };
+        let Some(mut change) = self.staged.pop_front() else { return };
+        self.drop_unwanted(&mut change, now);
         let before = self.live.clone();
         change.apply(&mut self.live);
         self.tell_difference(&before, now);
-        self.keep_touched();
+        self.unstaged();
         self.changed(now);
         if self.settings.forget_offline && !self.connected {
             self.forget(now);
@@ -88,22 +102,14 @@ impl Alerts {
     }
 
     /// The store failed: the oldest staged change never happened, except that CIC's whole list
-    /// counts in any case, because nobody is told that it was kept.
+    /// counts in any case, because nobody is told that it was kept. What is staged behind it may
+    /// have been built upon it, so the next save must be a whole one ([`Alerts::projected`]).
     pub fn reject(&mut self, now: Now) {
-        let failed = |name, token: Option<Token>, kind: Box<str>| Report { name, token, kind };
-        let report = match self.staged.front() {
-            Some(Change::Replace(_)) => return self.commit(now),
-            None => return,
-            Some(Change::Set(alert)) => {
-                failed("SetAlertFailed", Some(alert.token.clone()), alert.kind.as_str().into())
-            }
-            Some(Change::Delete(token, kind)) => {
-                failed("DeleteAlertFailed", Some(token.clone()), kind.clone())
-            }
-            Some(Change::Clear(kind)) => failed("ClearAlertFailed", None, kind.clone()),
-        };
+        let Some(change) = self.staged.front() else { return };
+        let Some(report) = change.failure() else { return self.commit(now) };
         self.staged.pop_front();
         self.effects.push_back(Effect::Report(report));
+        self.unstaged();
     }
 
     /// Every alert as it will be once all that is staged is kept: what a whole save contains.
@@ -149,8 +155,8 @@ impl Alerts {
         if self.find(&token, &kind).is_some() {
             self.stop(&token, now);
         }
-        let report =
-            Report { name: "DeleteAlertSucceeded", token: Some(token.clone()), kind: kind.clone() };
+        let name = "DeleteAlertSucceeded";
+        let report = Report { name, token: Some(token.clone()), kind: kind.clone() };
         self.stage(Change::Delete(token, kind), Some(report));
     }
 
@@ -204,8 +210,18 @@ impl Alerts {
             return true;
         }
         let late = Duration::try_from(now.wall.duration_since(alert.due)).unwrap_or_default();
-        let gone = self.rung.iter().any(|(t, due)| (t, *due) == (&alert.token, alert.due));
-        late <= self.settings.past_due_window && !gone
+        let rung = Rung { token: alert.token.clone(), kind: alert.kind, due: alert.due };
+        late <= self.settings.past_due_window && !self.rung.contains(&rung)
+    }
+
+    /// What of a list was missed, or has rung and was deleted, while it was being kept.
+    fn drop_unwanted(&mut self, change: &mut Change, now: Now) {
+        let Change::Replace(wanted) = change else { return };
+        let (wanted_still, gone): (Vec<_>, Vec<_>) = std::mem::take(wanted)
+            .into_iter()
+            .partition(|alert| self.is_wanted(alert, &self.live, now));
+        *wanted = wanted_still;
+        self.touched.extend(gone.into_iter().map(|alert| alert.token.clone()));
     }
 
     fn find(&self, token: &Token, kind: &str) -> Option<&Arc<Alert>> {
@@ -213,6 +229,15 @@ impl Alerts {
     }
 
     fn stage(&mut self, change: Change, report: Option<Report>) {
+        let bytes = self.staged.iter().map(Change::size).sum::<usize>() + change.size();
+        let is_full = self.staged.len() >= MAX_STAGED || bytes > MAX_STAGED_BYTES;
+        if is_full && !self.staged.is_empty() {
+            match change.failure() {
+                Some(report) => self.effects.push_back(Effect::Report(report)),
+                None => self.list_lost = true,
+            }
+            return;
+        }
         let before = self.projection();
         self.staged.push_back(change);
         let after = self.projection();
@@ -233,18 +258,25 @@ impl Alerts {
         set
     }
 
-    /// What rang or was stopped here while a change was staged was kept behind that change: the
-    /// store needs the outcome.
-    fn keep_touched(&mut self) {
-        if !self.staged.is_empty() {
-            return;
+    /// What becomes of one alert by all that is staged.
+    pub(super) fn planned(&self, token: &Token) -> Option<Arc<Alert>> {
+        let mut set: Set = self
+            .live
+            .get_key_value(token)
+            .map(|(t, a)| (t.clone(), a.clone()))
+            .into_iter()
+            .collect();
+        for change in &self.staged {
+            change.apply(&mut set);
         }
-        for token in std::mem::take(&mut self.touched) {
-            let step = match self.live.get(&token) {
-                Some(alert) => Step::Put(alert.clone()),
-                None => Step::Remove(token),
-            };
-            self.effects.push_back(Effect::Keep(step));
+        set.remove(token)
+    }
+
+    /// One staged change less: more of what has changed here can be kept.
+    fn unstaged(&mut self) {
+        self.settle();
+        if self.staged.is_empty() && std::mem::take(&mut self.list_lost) {
+            self.effects.push_back(Effect::Synchronize);
         }
     }
 
@@ -280,6 +312,27 @@ impl Alerts {
 }
 
 impl Change {
+    /// What CIC is told when the store fails; of a list, nothing.
+    fn failure(&self) -> Option<Report> {
+        let (name, token, kind) = match self {
+            Self::Set(alert) => return Some(Report::new("SetAlertFailed", alert)),
+            Self::Delete(token, kind) => ("DeleteAlertFailed", Some(token.clone()), kind),
+            Self::Clear(kind) => ("ClearAlertFailed", None, kind),
+            Self::Replace(_) => return None,
+        };
+        Some(Report { name, token, kind: kind.clone() })
+    }
+
+    /// Bytes that it holds, roughly.
+    fn size(&self) -> usize {
+        match self {
+            Self::Set(alert) => alert.size(),
+            Self::Delete(token, kind) => token.as_str().len() + kind.len(),
+            Self::Clear(kind) => kind.len(),
+            Self::Replace(wanted) => wanted.iter().map(|alert| alert.size()).sum(),
+        }
+    }
+
     fn apply(&self, set: &mut Set) {
         match self {
             Self::Set(alert) => drop(set.insert(alert.token.clone(), alert.clone())),

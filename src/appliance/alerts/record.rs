@@ -157,8 +157,11 @@ impl Alert {
             .scheduled_time
             .parse()
             .map_err(|_| InvalidAlert::Time(payload.scheduled_time.clone()))?;
-        let (assets, asset_play_order) =
-            usable_assets(payload.assets.as_deref(), payload.asset_play_order)?;
+        let (assets, asset_play_order) = match kind {
+            // It rings with the appliance's own tone (alerts 3.1).
+            AlertKind::Alarm => (None, None),
+            _ => usable_assets(payload.assets.as_deref(), payload.asset_play_order)?,
+        };
         Ok(Self {
             token: payload.token.into(),
             kind,
@@ -177,6 +180,16 @@ impl Alert {
         Self { phase, since, ..self.clone() }
     }
 
+    /// What identifies it, without what makes it large.
+    pub fn bare(&self) -> Self {
+        Self { label: None, assets: None, asset_play_order: None, ..self.clone() }
+    }
+
+    /// Whether it is the same occurrence in the same phase.
+    pub fn is_as_far_as(&self, other: &Self) -> bool {
+        self.is_same_occurrence(other) && self.phase == other.phase
+    }
+
     /// Whether it is the same occurrence: same token, type and time.
     pub fn is_same_occurrence(&self, other: &Self) -> bool {
         (&self.token, self.kind, self.due) == (&other.token, other.kind, other.due)
@@ -186,7 +199,8 @@ impl Alert {
     pub fn size(&self) -> usize {
         let raw = |raw: &Option<Box<RawValue>>| raw.as_ref().map_or(0, |raw| raw.get().len());
         let label = self.label.as_ref().map_or(0, |label| label.len());
-        self.token.as_str().len() + label + raw(&self.assets) + raw(&self.asset_play_order) + 128
+        let texts = self.token.as_str().len() + self.scheduled_time.len() + label;
+        texts + raw(&self.assets) + raw(&self.asset_play_order) + 128
     }
 
     /// Whether CIC says the same of both.

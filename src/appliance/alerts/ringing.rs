@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Alert, AlertAction, AlertSettings, Alerts, Effect, Phase, Refused, Report, Step};
+use super::{Alert, AlertAction, AlertSettings, Alerts, Effect, Phase, Refused, Report};
 use crate::{clock::Now, ids::Token};
 
 /// Longest sleep before the wall clock is looked at again: it may have been set meanwhile.
@@ -87,14 +87,16 @@ impl Alerts {
     /// # Errors
     /// [`Refused::Unknown`] for a token that nobody knows; one that was just deleted is known.
     pub fn failed_to_ring(&mut self, token: &Token) -> Result<(), Refused> {
-        let alert = self.live.get(token).ok_or(Refused::Unknown)?;
-        self.effects.push_back(Effect::Became(alert.kind, "failed"));
+        let rung = || self.rung.iter().rev().find(|rung| rung.token == *token);
+        let live = self.live.get(token).map(|alert| alert.kind);
+        let kind = live.or_else(|| Some(rung()?.kind)).ok_or(Refused::Unknown)?;
+        self.effects.push_back(Effect::Became(kind, "failed"));
         Ok(())
     }
 
     /// Whether this token is, or was a short while ago, an alert's.
     pub fn knows(&self, token: &Token) -> bool {
-        self.live.contains_key(token) || self.rung.iter().any(|(known, _)| known == token)
+        self.live.contains_key(token) || self.rung.iter().any(|rung| rung.token == *token)
     }
 
     /// Rings what is due and can be heard; drops what was missed by more than the window.
@@ -102,13 +104,18 @@ impl Alerts {
         let due = self.live.values().filter(|a| a.phase == Phase::Set && a.due <= now.wall);
         let mut due: Vec<Arc<Alert>> = due.cloned().collect();
         due.sort_by_key(|alert| alert.due);
+        let mut missed = false;
         for alert in due {
             let late = Duration::try_from(now.wall.duration_since(alert.due)).unwrap_or_default();
             if late > self.settings.past_due_window {
                 self.miss(&alert, now);
+                missed = true;
             } else if self.audible {
                 self.ring(&alert, late, now);
             }
+        }
+        if missed {
+            self.effects.push_back(Effect::Synchronize);
         }
         self.drop_stopped(now);
         self.arm(now);
@@ -116,6 +123,8 @@ impl Alerts {
 
     fn ring(&mut self, alert: &Arc<Alert>, late: Duration, now: Now) {
         self.rings.insert(alert.token.clone(), Ring::new(&self.settings, now));
+        // A stop that it has missed belongs to an earlier occurrence.
+        self.owed.retain(|(_, owed)| owed.token != alert.token);
         let ringing = Arc::new(alert.in_phase(Phase::Ringing, now.wall));
         self.put(ringing.clone(), now);
         self.effects.extend([
@@ -130,9 +139,8 @@ impl Alerts {
     fn miss(&mut self, alert: &Arc<Alert>, now: Now) {
         self.live.remove(&alert.token);
         self.tell(AlertAction::Delete, alert);
-        self.keep(Step::Remove(alert.token.clone()));
+        self.keep(&alert.token);
         self.effects.push_back(Effect::Became(alert.kind, "missed"));
-        self.effects.push_back(Effect::Synchronize);
         self.changed(now);
     }
 
@@ -188,7 +196,7 @@ impl Alerts {
         let old: Vec<_> = self.live.values().filter(|alert| old(alert)).cloned().collect();
         for alert in old {
             self.live.remove(&alert.token);
-            self.keep(Step::Remove(alert.token.clone()));
+            self.keep(&alert.token);
             self.tell(AlertAction::Delete, &alert);
             self.changed(now);
         }
