@@ -151,7 +151,8 @@ async fn connect(logins: Vec<(String, Secret)>, port: u16) -> Result<Vec<Simulat
     let mut appliances = Vec::new();
     for (id, password) in logins {
         let (host, root) = ("127.0.0.1".to_owned(), "cic/v1".to_owned());
-        let settings = ApplianceSettings { id, password, host, port, root, out: None };
+        let settings =
+            ApplianceSettings { id, password, host, port, root, ..ApplianceSettings::default() };
         appliances.push(SimulatedAppliance::start(settings)?);
     }
     let connected = |heard: &Heard| matches!(heard, Heard::Session(s) if s["state"] == "connected");

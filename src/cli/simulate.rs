@@ -123,8 +123,8 @@ async fn appliance(args: ApplianceArgs) -> Result<()> {
         password: url.password().map_or(args.password, str::to_owned).into(),
         host: url.host_str().unwrap_or("127.0.0.1").to_owned(),
         port: url.port().unwrap_or(1883),
-        root: "cic/v1".into(),
         out: args.out,
+        ..ApplianceSettings::default()
     })?;
     let connected =
         |heard: &Heard| matches!(heard, Heard::Session(session) if session["state"] == "connected");
