@@ -126,10 +126,12 @@ fn io_error(error: &io::Error) -> Cause {
     }
 }
 
-/// Without "(os error 111)".
+/// Without "(os error 111)", and with a small first letter.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect()
 }
 
 /// `ServerBusy` as "server busy".
