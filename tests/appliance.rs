@@ -279,6 +279,31 @@ async fn why_there_is_no_broker_is_told_exactly() {
     }
 }
 
+#[tokio::test]
+async fn mosquitto_refuses_a_wrong_password_in_the_same_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let hash = cic_gateway::store::password::hash(&"right".into());
+    std::fs::write(dir.path().join("passwd"), format!("kitchen:{hash}\n")).unwrap();
+    let acl = "user kitchen\ntopic write cic/v1/kitchen/up/#\ntopic read cic/v1/kitchen/down/#\n";
+    std::fs::write(dir.path().join("acl"), acl).unwrap();
+    let mosquitto = support::Mosquitto::start(dir.path());
+    for version in [MqttVersion::V3, MqttVersion::V5] {
+        let settings = |password: &str| ApplianceSettings {
+            id: "kitchen".into(),
+            password: password.into(),
+            port: mosquitto.port,
+            version,
+            ..ApplianceSettings::default()
+        };
+        let told = trouble(settings("wrong")).await.to_string();
+        assert_eq!(told, "the broker refused user kitchen: bad user name or password");
+        let told = trouble(settings("")).await.to_string();
+        assert_eq!(told, "the broker refused a login without password: bad user name or password");
+        let right = SimulatedAppliance::start(settings("right")).unwrap();
+        assert!(matches!(right.next(LIMIT).await, Some((_, Heard::Connected))));
+    }
+}
+
 async fn simulate(arguments: &[&str], mqtt: &str) -> Output {
     tokio::process::Command::new(env!("CARGO_BIN_EXE_cic-gateway"))
         .args(["simulate", "appliance", "kitchen", "--mqtt", mqtt])
