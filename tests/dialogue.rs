@@ -85,12 +85,9 @@ impl House {
         let embedded = gateway.broker_addr().map(|addr| addr.port());
         let port = embedded.or(mosquitto.as_ref().map(|m| m.port)).unwrap();
         let speaker = SimulatedAppliance::start(ApplianceSettings {
-            id: "speaker".into(),
             password,
-            host: "127.0.0.1".into(),
             port,
-            root: "cic/v1".into(),
-            out: None,
+            ..ApplianceSettings::default()
         })
         .unwrap();
         let house = Self { speaker, gateway, cic, _mosquitto: mosquitto, _dir: dir };

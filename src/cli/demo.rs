@@ -97,6 +97,7 @@ impl Stage {
             port: broker.port(),
             root: config.mqtt.topic_root.clone(),
             out: Some(dir.join("answers")),
+            ..ApplianceSettings::default()
         })?;
         let dir = dir.to_owned();
         Ok(Self { dir, cic, gateway, broker, speaker, password, started })

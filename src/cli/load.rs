@@ -1,19 +1,29 @@
 //! `load`: many simulated speakers speak at once through a gateway that is a process of its own.
 //!
-//! Latency is the gateway's own `audio_relay_seconds`; CPU and memory are the operating system's
-//! account of the gateway's process, which includes its embedded broker.
+//! | file | what it holds |
+//! |---|---|
+//! | `gateway.rs` | the gateway's process, and the operating system's account of it |
+//! | `tap.rs` | sees when each audio message arrives at the simulated CIC |
+//! | `report.rs` | the figures |
+
+mod gateway;
+mod report;
+mod tap;
 
 use std::{
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use serde_json::json;
 
+use self::{
+    gateway::{Gateway, free_port, open_files_limit},
+    report::Report,
+    tap::{Tap, marked},
+};
 use super::Format;
 use crate::{
     app,
@@ -23,7 +33,9 @@ use crate::{
     ids::ApplianceId,
     secret::Secret,
     sim::{
-        appliance::{ApplianceSettings, Heard, SimulatedAppliance},
+        appliance::{
+            ApplianceHost, ApplianceSettings, Heard, Initiator, SimulatedAppliance, Sound, Speech,
+        },
         cic::{SimSettings, SimulatedCic},
     },
     store::provision::{self, NewAppliance},
@@ -34,87 +46,198 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct LoadArgs {
     /// Appliances that are connected
-    #[arg(long, default_value_t = 50)]
-    appliances: usize,
-    /// How many of them speak at the same time
-    #[arg(long, default_value_t = 50)]
-    speaking: usize,
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    appliances: u32,
+    /// How many of them speak, holding a button
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    speaking: u32,
     /// How long each speaks
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=55))]
     seconds: u64,
+    /// Spread their beginnings over so many seconds
+    #[arg(long, default_value_t = 2, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=600))]
+    ramp: u64,
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Clock ticks a second in `/proc/PID/stat`; Linux fixes it for user space.
-const TICKS: f64 = 100.0;
+/// Appliances that share a thread.
+const PER_THREAD: usize = 1000;
+/// Appliances that connect at the same time.
+const TOGETHER: usize = 100;
+/// Between giving the orders and the first word.
+const PREPARATION: Duration = Duration::from_secs(1);
+/// Files that an appliance keeps open here: its MQTT, both sides of the tap, the simulated CIC.
+const FILES_PER_APPLIANCE: u64 = 4;
+const OTHER_FILES: u64 = 100;
+const MESSAGES_A_SECOND: u32 = 10;
+/// Bytes a second of audio.
+const BYTES_A_SECOND: u64 = 32_000;
+/// Bytes of an audio message.
+const MESSAGE: u64 = BYTES_A_SECOND / MESSAGES_A_SECOND as u64;
+/// Spreads numbers evenly over 0 to 1, in any count and without pattern.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 
 /// Carries out the command.
 pub(super) async fn run(args: LoadArgs, format: Format) -> Result<()> {
-    anyhow::ensure!(args.speaking <= args.appliances, "--speaking exceeds --appliances");
-    let dir = tempfile::tempdir()?;
-    let cic = SimulatedCic::start(SimSettings::default())?;
-    let (broker, http) = (free_port()?, free_port()?);
-    let text = configuration(dir.path(), &cic, broker, http)?;
-    let config = config::read(Some(("load", &text)), [])?;
-    let logins = provision(&config, &cic, args.appliances).await?;
-    let gateway = Gateway::start(dir.path())?;
-    until_ready(http).await?;
-    let alone = gateway.resident_kib()?;
-    let appliances = connect(logins, broker).await?;
-    let before = gateway.cpu_seconds()?;
-    let failed = speak(&appliances, &args).await;
-    let cpu = gateway.cpu_seconds()? - before;
-    let metrics = reqwest::get(format!("http://127.0.0.1:{http}/metrics")).await?.text().await?;
-    let report = json!({
-        "appliances": args.appliances,
-        "speaking": args.speaking,
-        "seconds": args.seconds,
-        "failedUtterances": failed,
-        "droppedAudioMessages": sum(&metrics, "cic_gateway_audio_dropped_total"),
-        "audioBytes": sum(&metrics, "cic_gateway_audio_bytes_total{direction=\"up\"}"),
-        "relayMillisecondsP50": quantile(&metrics, 0.50).map(|s| s * 1000.0),
-        "relayMillisecondsP99": quantile(&metrics, 0.99).map(|s| s * 1000.0),
-        "cpuSeconds": cpu,
-        "residentKiBPerAppliance": (gateway.resident_kib()? - alone) / args.appliances.max(1) as f64,
-    });
+    ensure!(args.speaking <= args.appliances, "--speaking exceeds --appliances");
+    check_limits(args.appliances)?;
+    let report = Stage::set(&args).await?.measure(&args).await?;
     match format {
-        Format::Json => println!("{report}"),
-        Format::Text => {
-            for (name, value) in report.as_object().into_iter().flatten() {
-                println!("{name}: {value}");
-            }
-        }
+        Format::Json => println!("{}", serde_json::to_string(&report)?),
+        Format::Text => println!("{report}"),
     }
     Ok(())
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+fn check_limits(appliances: u32) -> Result<()> {
+    let needed = u64::from(appliances) * FILES_PER_APPLIANCE + OTHER_FILES;
+    match open_files_limit() {
+        Some(limit) if limit < needed => bail!(
+            "{appliances} appliances need {needed} open files, the limit is {limit}; raise it: ulimit -n {needed}"
+        ),
+        _ => Ok(()),
+    }
 }
 
-fn configuration(dir: &Path, cic: &SimulatedCic, broker: u16, http: u16) -> Result<String> {
+/// Everything that takes part. Fields end in this order.
+struct Stage {
+    speakers: Vec<SimulatedAppliance>,
+    _hosts: Vec<ApplianceHost>,
+    gateway: Gateway,
+    baseline_kib: f64,
+    tap: Tap,
+    cic: SimulatedCic,
+    _dir: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn set(args: &LoadArgs) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let cic = SimulatedCic::start(SimSettings { tls: false, ..SimSettings::default() })?;
+        let addr = cic.cic_uri();
+        let addr = addr.trim_start_matches("http://").trim_end_matches('/');
+        let tap = Tap::start(addr.parse().context("the simulated CIC has no address")?)?;
+        let (broker, http) = (free_port()?, free_port()?);
+        let (text, file) = configuration(dir.path(), &cic, &tap, broker, http)?;
+        let config = config::read(Some(("load", &text)), [])?;
+        let logins = provision(&config, &cic, args.appliances).await?;
+        let gateway = Gateway::start(&file, http, PATIENCE).await?;
+        let baseline_kib = gateway.resident_kib()?;
+        let (speakers, hosts) = connect(logins, broker).await?;
+        Ok(Self { speakers, _hosts: hosts, gateway, baseline_kib, tap, cic, _dir: dir })
+    }
+
+    async fn measure(&self, args: &LoadArgs) -> Result<Report> {
+        let connected_kib = self.gateway.resident_kib()? - self.baseline_kib;
+        let starts = starts(args);
+        let first = Instant::now() + PREPARATION;
+        self.tap.expect(starts.iter().map(|after| first + *after).collect());
+        let cpu = self.gateway.cpu_seconds()?;
+        self.order(args, first, &starts);
+        let failed_utterances = self.failed(args).await;
+        let mut report = Report {
+            appliances: self.speakers.len(),
+            speaking: starts.len(),
+            seconds: args.seconds,
+            ramp_seconds: args.ramp,
+            wall_seconds: first.elapsed().as_secs_f64(),
+            cpu_seconds: self.gateway.cpu_seconds()? - cpu,
+            failed_utterances,
+            lost_audio_messages: self.lost(args),
+            baseline_resident_kib: self.baseline_kib,
+            resident_kib_per_appliance: connected_kib / f64::from(args.appliances),
+            peak_resident_kib: self.gateway.peak_kib()?,
+            ..Report::default()
+        };
+        report.add_metrics(&self.gateway.metrics().await?);
+        report.add_latencies(&self.tap.latencies());
+        Ok(report)
+    }
+
+    /// Tells each speaker when to begin. What they say is so quiet that the simulated CIC never
+    /// takes it for the end of speech.
+    fn order(&self, args: &LoadArgs, first: Instant, starts: &[Duration]) {
+        let chunks = args.seconds as u32 * MESSAGES_A_SECOND;
+        for ((number, after), speaker) in (0..).zip(starts).zip(&self.speakers) {
+            let make = Arc::new(move |message| marked(number, message));
+            let speech = Speech::from(Sound::Made { chunks, make }).begun_by(Initiator::Hold);
+            speaker.speak(Speech { at: Some(first + *after), ..speech });
+        }
+    }
+
+    /// How many utterances were not carried to their end.
+    async fn failed(&self, args: &LoadArgs) -> usize {
+        let end = Instant::now() + Duration::from_secs(args.seconds + args.ramp) + PATIENCE;
+        let mut failed = 0;
+        for speaker in &self.speakers[..args.speaking as usize] {
+            let limit = end.saturating_duration_since(Instant::now());
+            let ended = speaker.wait_for(|heard| outcome(heard).is_some(), limit).await;
+            let well = ended.and_then(|(_, heard)| outcome(&heard)).unwrap_or(false);
+            failed += usize::from(!well);
+        }
+        failed
+    }
+
+    /// Messages that the simulated CIC ought to have heard, and did not.
+    fn lost(&self, args: &LoadArgs) -> u64 {
+        let seen = self.cic.seen();
+        let heard = seen.iter().filter(|seen| seen.name == "SpeechRecognizer.Recognize");
+        let heard: u64 = heard.map(|seen| seen.audio.len() as u64).sum();
+        let said = u64::from(args.speaking) * args.seconds * BYTES_A_SECOND;
+        said.saturating_sub(heard).div_ceil(MESSAGE)
+    }
+}
+
+/// Whether an utterance has ended, and well.
+fn outcome(heard: &Heard) -> Option<bool> {
+    match heard {
+        Heard::Dialogue(value) if value["state"] == "idle" => Some(true),
+        Heard::Capture(value) if value["action"] == "stop" => {
+            matches!(value["reason"].as_str(), Some("failed" | "cancelled" | "superseded"))
+                .then_some(false)
+        }
+        Heard::NoBroker(_) => Some(false),
+        _ => None,
+    }
+}
+
+/// When each speaker begins: spread over the ramp, and over the 100 ms between two messages.
+fn starts(args: &LoadArgs) -> Vec<Duration> {
+    let ramp = Duration::from_secs(args.ramp);
+    (0..args.speaking)
+        .map(|number| ramp.mul_f64((f64::from(number) * GOLDEN_RATIO).fract()))
+        .collect()
+}
+
+fn configuration(
+    dir: &Path,
+    cic: &SimulatedCic,
+    tap: &Tap,
+    broker: u16,
+    http: u16,
+) -> Result<(String, PathBuf)> {
     let path = |name: &str| dir.join(name).display().to_string();
-    std::fs::write(path("ca.pem"), cic.ca_pem().unwrap_or_default())?;
+    std::fs::write(path("ca.pem"), tap.ca_pem())?;
     let text = format!(
-        "[cic]\nbase_uri = {:?}\nca_file = {:?}\n[auth]\nbase_uri = {:?}\nca_file = {:?}\n\
+        "[cic]\nbase_uri = {:?}\nca_file = {:?}\n[auth]\nbase_uri = {:?}\n\
          client_id = \"load\"\nclient_secret = \"load\"\n[broker]\nenabled = true\n\
          listen = \"127.0.0.1:{broker}\"\ndata_dir = {:?}\n[store]\nurl = \"sqlite://{}\"\n\
          [http]\nlisten = \"127.0.0.1:{http}\"\n[telemetry]\nlog = \"warn\"\n",
-        cic.cic_uri(),
+        tap.uri(),
         path("ca.pem"),
         cic.auth_uri(),
-        path("ca.pem"),
         path("broker"),
         path("gateway.db"),
     );
-    std::fs::write(path("gateway.toml"), &text)?;
-    Ok(text)
+    let file = dir.join("gateway.toml");
+    std::fs::write(&file, &text)?;
+    Ok((text, file))
 }
 
 async fn provision(
     config: &Config,
     cic: &SimulatedCic,
-    count: usize,
+    count: u32,
 ) -> Result<Vec<(String, Secret)>> {
     let store = app::open_store(config, &Metrics::new()).await?;
     let auth = app::auth_client(config)?;
@@ -134,142 +257,61 @@ async fn provision(
     Ok(logins)
 }
 
-/// Waits until the gateway answers, so that its own memory is known before anybody connects.
-async fn until_ready(http: u16) -> Result<()> {
-    let ready = async {
-        while !reqwest::get(format!("http://127.0.0.1:{http}/readyz"))
-            .await
-            .is_ok_and(|answer| answer.status().is_success())
-        {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ready).await.context("the gateway does not become ready")
-}
-
-async fn connect(logins: Vec<(String, Secret)>, port: u16) -> Result<Vec<SimulatedAppliance>> {
-    let mut appliances = Vec::new();
-    for (id, password) in logins {
-        let (host, root) = ("127.0.0.1".to_owned(), "cic/v1".to_owned());
-        let settings = ApplianceSettings { id, password, host, port, root, out: None };
-        appliances.push(SimulatedAppliance::start(settings)?);
-    }
+/// Connects all of them, some at a time: what is measured is not the crowd at the door.
+async fn connect(
+    logins: Vec<(String, Secret)>,
+    port: u16,
+) -> Result<(Vec<SimulatedAppliance>, Vec<ApplianceHost>)> {
+    let threads = logins.len().div_ceil(PER_THREAD);
+    let hosts =
+        (0..threads).map(|_| ApplianceHost::start()).collect::<std::io::Result<Vec<_>>>()?;
     let connected = |heard: &Heard| matches!(heard, Heard::Session(s) if s["state"] == "connected");
-    for appliance in &appliances {
-        if appliance.wait_for(connected, PATIENCE).await.is_none() {
-            bail!("not every appliance was connected within {PATIENCE:?}");
+    let mut appliances: Vec<SimulatedAppliance> = Vec::new();
+    for group in logins.chunks(TOGETHER) {
+        let already = appliances.len();
+        for ((id, password), host) in group.iter().zip(hosts.iter().cycle()) {
+            let (id, password) = (id.clone(), password.clone());
+            let settings = ApplianceSettings { id, password, port, ..ApplianceSettings::default() };
+            appliances.push(host.add(settings));
+        }
+        for appliance in &appliances[already..] {
+            if appliance.wait_for(connected, PATIENCE).await.is_none() {
+                bail!("not every appliance was connected within {PATIENCE:?}");
+            }
         }
     }
-    Ok(appliances)
-}
-
-/// Lets them speak (silence, which the simulated CLOVA never takes for the end of speech);
-/// returns how many utterances failed.
-async fn speak(appliances: &[SimulatedAppliance], args: &LoadArgs) -> usize {
-    let pcm = vec![0; 32_000 * args.seconds as usize];
-    let speaking = &appliances[..args.speaking];
-    for appliance in speaking {
-        appliance.say(pcm.clone(), None);
-    }
-    let limit = Duration::from_secs(args.seconds) + PATIENCE;
-    let ended = |heard: &Heard| match heard {
-        Heard::Dialogue(value) => value["state"] == "idle",
-        Heard::Capture(value) => value["reason"] == "failed",
-        _ => false,
-    };
-    let mut failed = 0;
-    for appliance in speaking {
-        let end = appliance.wait_for(ended, limit).await;
-        failed += usize::from(!matches!(end, Some((_, Heard::Dialogue(_)))));
-    }
-    failed
-}
-
-/// The gateway, as a process of its own; ends when dropped.
-struct Gateway(Child);
-
-impl Gateway {
-    fn start(dir: &Path) -> Result<Self> {
-        let child = Command::new(std::env::current_exe()?)
-            .arg("--config")
-            .arg(dir.join("gateway.toml"))
-            .arg("run")
-            .stdin(Stdio::null())
-            .spawn()
-            .context("the gateway does not start")?;
-        Ok(Self(child))
-    }
-
-    fn proc(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.0.id());
-        std::fs::read_to_string(&path).with_context(|| path)
-    }
-
-    fn cpu_seconds(&self) -> Result<f64> {
-        let stat = self.proc("stat")?;
-        let fields: Vec<&str> =
-            stat.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
-        let (user, system) = ticks(11).zip(ticks(12)).context("/proc/PID/stat has another form")?;
-        Ok((user + system) / TICKS)
-    }
-
-    fn resident_kib(&self) -> Result<f64> {
-        let status = self.proc("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.context("/proc/PID/status has another form")
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The sum of all samples whose name begins so.
-fn sum(metrics: &str, name: &str) -> f64 {
-    let lines = metrics.lines().filter(|line| line.starts_with(name));
-    lines
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .fold(0.0, |sum, value| sum + value)
-}
-
-/// A quantile of `audio_relay_seconds`, interpolated within its bucket.
-fn quantile(metrics: &str, quantile: f64) -> Option<f64> {
-    let prefix = "cic_gateway_audio_relay_seconds_bucket{le=\"";
-    let buckets = metrics.lines().filter_map(|line| {
-        let (bound, count) = line.strip_prefix(prefix)?.split_once("\"} ")?;
-        Some((bound.parse().unwrap_or(f64::INFINITY), count.parse::<f64>().ok()?))
-    });
-    let buckets: Vec<(f64, f64)> = buckets.collect();
-    let wanted = buckets.last()?.1 * quantile;
-    let (mut low, mut below) = (0.0, 0.0);
-    for (bound, count) in buckets {
-        if count >= wanted && count > below {
-            let share = (wanted - below) / (count - below);
-            return Some(if bound.is_finite() { low + (bound - low) * share } else { low });
-        }
-        (low, below) = (bound, count);
-    }
-    None
+    Ok((appliances, hosts))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn quantiles_are_interpolated_within_their_bucket() {
-        let name = "cic_gateway_audio_relay_seconds_bucket";
-        let text = format!(
-            "{name}{{le=\"0.001\"}} 50\n{name}{{le=\"0.002\"}} 100\n{name}{{le=\"+Inf\"}} 100\n"
-        );
-        assert_eq!(quantile(&text, 0.5), Some(0.001));
-        assert_eq!(quantile(&text, 0.75), Some(0.0015));
-        assert_eq!(quantile("", 0.5), None);
-        assert_eq!(sum("a_total{x=\"1\"} 2\na_total{x=\"2\"} 3\nb 9\n", "a_total"), 5.0);
+    fn speakers_begin_spread_over_the_ramp_and_over_the_time_between_messages() {
+        let args = LoadArgs { appliances: 200, speaking: 200, seconds: 1, ramp: 2 };
+        let starts = starts(&args);
+        let mut phases = [0; 10];
+        for start in &starts {
+            phases[start.as_millis() as usize % 100 / 10] += 1;
+        }
+        assert!(starts.iter().all(|start| *start < Duration::from_secs(2)));
+        assert!(phases.iter().all(|count| (15..=25).contains(count)), "{phases:?}");
+    }
+
+    #[test]
+    fn an_utterance_ends_well_with_its_dialogue_only() {
+        let capture = |reason| Heard::Capture(json!({"action": "stop", "reason": reason}));
+        let rows = [
+            (Heard::Dialogue(json!({"state": "idle"})), Some(true)),
+            (Heard::Dialogue(json!({"state": "thinking"})), None),
+            (capture("recognized"), None),
+            (capture("failed"), Some(false)),
+        ];
+        for (heard, want) in rows {
+            assert_eq!(outcome(&heard), want, "{heard:?}");
+        }
     }
 }
