@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use crate::mqtt::broker::{Broker, BrokerSettings, Users};
 use crate::{
     appliance::env::{Env, Handshakes},
-    cic::{auth::AuthClient, auth::AuthSettings, link::Policy, session::SessionSettings, tls},
+    cic::{
+        auth::AuthClient, auth::AuthSettings, link::Policy, session, session::SessionSettings, tls,
+    },
     clock::{SharedClock, SystemClock},
     config::Config,
     http::{self, Readiness},
@@ -180,6 +182,8 @@ fn session_settings(config: &Config) -> Result<SessionSettings> {
         connect_timeout: cic.connect_timeout,
         ping_interval: cic.ping_interval,
         ping_timeout: cic.ping_timeout,
+        response_timeout: session::RESPONSE_TIMEOUT,
+        idle_timeout: session::IDLE_TIMEOUT,
         max_directive: config.limits.max_directive,
         max_attachment: config.limits.max_attachment,
         max_upload_backlog: MAX_UPLOAD_BACKLOG,

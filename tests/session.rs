@@ -56,6 +56,8 @@ impl Bench {
             connect_timeout,
             ping_interval: Duration::from_secs(60),
             ping_timeout: Duration::from_secs(10),
+            response_timeout: LIMIT,
+            idle_timeout: LIMIT,
             max_directive: 256 * 1024,
             max_attachment: 8 * 1024 * 1024,
             max_upload_backlog: 64 * 1024,
