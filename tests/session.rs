@@ -6,6 +6,8 @@
 #[path = "support/session.rs"]
 mod support;
 
+use std::time::Duration;
+
 use cic_gateway::{
     cic::{
         auth::AuthError,
@@ -13,7 +15,7 @@ use cic_gateway::{
     },
     clock::{Clock, SystemClock},
     secret::Secret,
-    sim::cic::Fault,
+    sim::cic::{Fault, SimSettings},
 };
 use serde_json::json;
 use support::*;
@@ -166,6 +168,16 @@ async fn codes_and_refresh_tokens_are_good_once() {
         assert!(auth.delete(&device(), &renewed.access_token).await.is_ok());
         let wrong = auth.pair(&device(), &Secret::from("nonsense"), now).await;
         assert!(!format!("{wrong:?}").contains("nonsense"), "no secret in an error");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_that_end_at_once_do_not_make_refreshing_spin() {
+    let brief = SimSettings { token_life: Duration::ZERO, ..patient() };
+    with_sim(brief, async |bench| {
+        let life = bench.tokens.expires_at.duration_since(bench.tokens.issued_at);
+        assert_eq!(life.as_secs(), 1);
     })
     .await;
 }
