@@ -279,3 +279,28 @@ async fn two_downchannel_requests_in_quick_succession_are_refused() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn closing_resets_the_downchannel_instead_of_hanging_up() {
+    with_bench(async |mut bench| {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        bench.settings.base_uri = format!("http://{address}/").parse().unwrap();
+        bench.settings.tls = None;
+        let mut session = bench.session();
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut h2 = h2::server::handshake(tcp).await.unwrap();
+        let (_request, mut respond) = h2.accept().await.unwrap().unwrap();
+        let head =
+            http::Response::builder().header("content-type", "multipart/related; boundary=b");
+        let mut stream = respond.send_response(head.body(()).unwrap(), false).unwrap();
+        let wire = tokio::task::spawn_local(async move { h2.accept().await.is_none() });
+        until(&mut session, |notice| matches!(notice, Notice::ChannelOpen)).await;
+        session.commands.send(Command::Close).unwrap();
+        assert_eq!(closed(&mut session).await, CloseReason::Requested);
+        let reset = std::future::poll_fn(|cx| stream.poll_reset(cx)).await;
+        assert_eq!(reset.unwrap(), h2::Reason::CANCEL);
+        assert!(wire.await.unwrap(), "GOAWAY, and the end of the connection");
+    })
+    .await;
+}
