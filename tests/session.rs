@@ -1,132 +1,28 @@
 //! A CIC session against the simulated CIC, and the simulated CIC against the guide: what must be
 //! refused is refused.
+
 #![allow(clippy::unwrap_used)]
 
-use std::{sync::Arc, time::Duration};
+#[path = "support/session.rs"]
+mod support;
 
-use bytes::Bytes;
+use std::time::Duration;
+
 use cic_gateway::{
     cic::{
-        auth::{AuthClient, AuthError, AuthSettings, Device},
-        message::{AttachmentEvent, CloseReason, Command, Notice, Outcome, RequestKey, Source},
-        session::{self, SessionHandle, SessionSettings},
-        tls,
+        auth::AuthError,
+        message::{AttachmentEvent, CloseReason, Command, Notice, Outcome, Source},
     },
     clock::{Clock, SystemClock},
-    ids::random_uuid,
     secret::Secret,
-    sim::cic::{Fault, SimSettings, SimulatedCic},
-    store::Tokens,
-    telemetry::metrics::Metrics,
+    sim::cic::{Fault, SimSettings},
 };
 use serde_json::json;
-use tokio::task::LocalSet;
-
-const LIMIT: Duration = Duration::from_secs(20);
-const KEY: RequestKey = RequestKey(1);
-
-struct Bench {
-    cic: SimulatedCic,
-    auth: AuthClient,
-    tokens: Tokens,
-    settings: Arc<SessionSettings>,
-}
-
-fn device() -> Device {
-    Device { device_id: "d".into(), model_id: "m".into() }
-}
-
-impl Bench {
-    async fn new(connect_timeout: Duration) -> Self {
-        let cic = SimulatedCic::start(SimSettings::default()).unwrap();
-        let ca = cic.ca_pem().unwrap().as_bytes().to_vec();
-        let auth = AuthClient::new(AuthSettings {
-            base_uri: cic.auth_uri(),
-            ca_pem: Some(ca.clone()),
-            client_id: "c".into(),
-            client_secret: "s".into(),
-            user_agent: "A/B/1.0.0 (OS;HW)".into(),
-        })
-        .unwrap();
-        let tokens = auth.pair(&device(), &cic.issue_code(), SystemClock.now()).await.unwrap();
-        let settings = SessionSettings {
-            base_uri: cic.cic_uri().parse().unwrap(),
-            tls: Some(tls::client_config(Some(&ca), &["h2"]).unwrap()),
-            user_agent: "A/B/1.0.0 (OS;HW)".parse().unwrap(),
-            connect_timeout,
-            ping_interval: Duration::from_secs(60),
-            ping_timeout: Duration::from_secs(10),
-            max_directive: 256 * 1024,
-            max_attachment: 8 * 1024 * 1024,
-            max_upload_backlog: 64 * 1024,
-        };
-        Self { cic, auth, tokens, settings: Arc::new(settings) }
-    }
-
-    fn session(&self) -> SessionHandle {
-        session::start(self.settings.clone(), self.tokens.access_token.clone(), Metrics::new())
-    }
-
-    async fn connected(&self) -> SessionHandle {
-        let mut session = self.session();
-        until(&mut session, |notice| {
-            matches!(notice, Notice::Directive { directive, .. } if directive.is("Clova", "Hello"))
-        })
-        .await;
-        session
-    }
-}
-
-/// Everything up to the notice that fits.
-async fn until(session: &mut SessionHandle, wanted: impl Fn(&Notice) -> bool) -> Vec<Notice> {
-    let mut seen = Vec::new();
-    loop {
-        let next = tokio::time::timeout(LIMIT, session.notices.recv()).await.expect("in time");
-        let next = next.expect("the session goes on");
-        let found = wanted(&next);
-        seen.push(next);
-        if found {
-            return seen;
-        }
-    }
-}
-
-async fn closed(session: &mut SessionHandle) -> CloseReason {
-    match until(session, |notice| matches!(notice, Notice::Closed(_))).await.pop() {
-        Some(Notice::Closed(reason)) => reason,
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn outcome(session: &mut SessionHandle) -> Outcome {
-    match until(session, |notice| matches!(notice, Notice::Finished { .. })).await.pop() {
-        Some(Notice::Finished { outcome, .. }) => outcome,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn event(name: &str, dialogue: Option<&str>, payload: serde_json::Value) -> serde_json::Value {
-    let (namespace, name) = name.split_once('.').unwrap();
-    let mut header = json!({"namespace": namespace, "name": name, "messageId": random_uuid()});
-    if let Some(dialogue) = dialogue {
-        header["dialogRequestId"] = dialogue.into();
-    }
-    json!({"context": [], "event": {"header": header, "payload": payload}})
-}
-
-fn send(session: &SessionHandle, metadata: &serde_json::Value) {
-    let metadata = Bytes::from(metadata.to_string());
-    session.commands.send(Command::Event { key: KEY, metadata }).unwrap();
-}
-
-async fn with_bench<F: Future<Output = ()>>(limit: Duration, test: impl FnOnce(Bench) -> F) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    LocalSet::new().run_until(async { test(Bench::new(limit).await).await }).await;
-}
+use support::*;
 
 #[tokio::test]
 async fn a_text_is_answered_with_directives_and_their_attachments() {
-    with_bench(LIMIT, async |bench| {
+    with_bench(async |bench| {
         let mut session = bench.connected().await;
         send(
             &session,
@@ -161,7 +57,7 @@ async fn a_text_is_answered_with_directives_and_their_attachments() {
 
 #[tokio::test]
 async fn what_the_guide_forbids_is_refused_with_400_and_a_reason() {
-    with_bench(LIMIT, async |bench| {
+    with_bench(async |bench| {
         let mut session = bench.connected().await;
         let mut used = event("System.RequestSynchronizeState", None, json!({}));
         send(&session, &used);
@@ -206,25 +102,8 @@ async fn what_the_guide_forbids_is_refused_with_400_and_a_reason() {
 }
 
 #[tokio::test]
-async fn statuses_of_events_are_told() {
-    with_bench(LIMIT, async |bench| {
-        let mut session = bench.connected().await;
-        for status in [401, 412, 429, 500, 503] {
-            bench.cic.inject([Fault::EventStatus(status)]);
-            send(&session, &event("DeviceControl.ReportState", None, json!({})));
-            let told = outcome(&mut session).await;
-            assert!(matches!(told, Outcome::Refused { status: s, .. } if s == status), "{told:?}");
-        }
-        bench.cic.inject([Fault::ResetEvent]);
-        send(&session, &event("DeviceControl.ReportState", None, json!({})));
-        assert!(matches!(outcome(&mut session).await, Outcome::Broken(_)));
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_downchannel_that_is_refused_or_says_nothing_ends_the_session() {
-    with_bench(Duration::from_millis(700), async |bench| {
+    with_bench(async |mut bench| {
         for status in [400, 401, 429, 500] {
             bench.cic.inject([Fault::ChannelStatus(status)]);
             let reason = closed(&mut bench.session()).await;
@@ -233,8 +112,10 @@ async fn a_downchannel_that_is_refused_or_says_nothing_ends_the_session() {
                 "{reason:?}"
             );
         }
+        bench.settings.connect_timeout = SHORT;
         bench.cic.inject([Fault::NoHello]);
         assert_eq!(closed(&mut bench.session()).await, CloseReason::NoHello);
+        bench.settings.connect_timeout = LIMIT;
         bench.cic.expire_tokens();
         let reason = closed(&mut bench.session()).await;
         assert!(matches!(reason, CloseReason::Status { status: 401, .. }), "{reason:?}");
@@ -244,7 +125,7 @@ async fn a_downchannel_that_is_refused_or_says_nothing_ends_the_session() {
 
 #[tokio::test]
 async fn a_newer_downchannel_closes_the_older_one() {
-    with_bench(LIMIT, async |bench| {
+    with_bench(async |bench| {
         let mut first = bench.connected().await;
         let _second = bench.connected().await;
         assert!(matches!(closed(&mut first).await, CloseReason::Lost(_)));
@@ -255,22 +136,13 @@ async fn a_newer_downchannel_closes_the_older_one() {
 
 #[tokio::test]
 async fn an_aborted_upload_is_reset_and_not_processed() {
-    with_bench(LIMIT, async |bench| {
+    with_bench(async |bench| {
         let mut session = bench.connected().await;
-        let metadata = event("SpeechRecognizer.Recognize", Some("d"), json!({"lang": "en"}));
-        let metadata = Bytes::from(metadata.to_string());
-        session.commands.send(Command::OpenUpload { key: KEY, metadata }).unwrap();
-        let (data, received) = (Bytes::from(vec![0; 6400]), std::time::Instant::now());
-        session.commands.send(Command::Audio { key: KEY, data, received }).unwrap();
+        speak(&session);
+        audio(&session, 1);
         // The audio is on its way once a later request has been answered.
-        let other = RequestKey(2);
-        let metadata = event("DeviceControl.ReportState", None, json!({})).to_string().into();
-        session.commands.send(Command::Event { key: other, metadata }).unwrap();
-        until(
-            &mut session,
-            |notice| matches!(notice, Notice::Finished { key, .. } if *key == other),
-        )
-        .await;
+        send_as(&session, OTHER, &report());
+        finished(&mut session, OTHER).await;
         session.commands.send(Command::Abort { key: KEY }).unwrap();
         let seen =
             bench.cic.wait_for(|seen| seen.name == "SpeechRecognizer.Recognize", LIMIT).await;
@@ -281,7 +153,7 @@ async fn an_aborted_upload_is_reset_and_not_processed() {
 
 #[tokio::test]
 async fn codes_and_refresh_tokens_are_good_once() {
-    with_bench(LIMIT, async |bench| {
+    with_bench(async |bench| {
         let (auth, now) = (&bench.auth, SystemClock.now());
         let code = bench.cic.issue_code();
         assert!(auth.pair(&device(), &code, now).await.is_ok());
@@ -296,6 +168,16 @@ async fn codes_and_refresh_tokens_are_good_once() {
         assert!(auth.delete(&device(), &renewed.access_token).await.is_ok());
         let wrong = auth.pair(&device(), &Secret::from("nonsense"), now).await;
         assert!(!format!("{wrong:?}").contains("nonsense"), "no secret in an error");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_that_end_at_once_do_not_make_refreshing_spin() {
+    let brief = SimSettings { token_life: Duration::ZERO, ..patient() };
+    with_sim(brief, async |bench| {
+        let life = bench.tokens.expires_at.duration_since(bench.tokens.issued_at);
+        assert_eq!(life.as_secs(), 1);
     })
     .await;
 }

@@ -11,6 +11,10 @@ use super::tls;
 use crate::{clock::Now, secret::Secret, store::Tokens};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest answer, bytes: tokens are a few hundred.
+const MAX_ANSWER: usize = 64 * 1024;
+/// Tokens that are said to end sooner live this long, or refreshing them would spin.
+const MIN_LIFE: Duration = Duration::from_secs(1);
 
 /// Why no tokens were issued.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +153,7 @@ impl AuthClient {
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_| AuthError::Unavailable("200 without tokens".into()))?;
         let (Answer::Flat(issued) | Answer::Wrapped { value: issued }) = answer;
-        let life = Duration::from_secs(issued.expires_in);
+        let life = Duration::from_secs(issued.expires_in).max(MIN_LIFE);
         Ok(Tokens {
             access_token: issued.access_token.into(),
             refresh_token: issued.refresh_token.into(),
@@ -181,13 +185,25 @@ impl AuthClient {
         let response =
             request.header("accept", "application/json").send().await.map_err(unavailable)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(unavailable)?;
+        let body = bounded(response).await?;
         match status.as_u16() {
             200 => Ok(body),
             400 | 401 | 403 => Err(AuthError::Rejected(refusal(status.as_u16(), &body))),
             other => Err(AuthError::Unavailable(format!("status {other}"))),
         }
     }
+}
+
+async fn bounded(mut response: reqwest::Response) -> Result<bytes::Bytes, AuthError> {
+    let mut body = bytes::BytesMut::new();
+    let unavailable = |error| AuthError::Unavailable(describe(error));
+    while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(AuthError::Unavailable(format!("an answer of over {MAX_ANSWER} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
 }
 
 fn refusal(status: u16, body: &[u8]) -> String {

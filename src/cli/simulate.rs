@@ -34,6 +34,10 @@ pub struct CicArgs {
     /// What it understands and answers (TOML) [default: a built-in one]
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
+    /// What goes wrong on purpose, as '{ on = "event", at = 3, kind = "goaway" }'; may be repeated
+    /// (the kinds stand at the top of assets/scenario.toml)
+    #[arg(long, value_name = "TOML")]
+    fault: Vec<String>,
     /// Write the trust anchor of its certificate here (PEM)
     #[arg(long, value_name = "FILE")]
     ca_out: Option<PathBuf>,
@@ -51,7 +55,7 @@ pub(super) async fn run(command: SimulateCommand) -> Result<()> {
 }
 
 async fn cic(args: CicArgs) -> Result<()> {
-    let scenario = match &args.scenario {
+    let mut scenario = match &args.scenario {
         None => Scenario::builtin(),
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -59,6 +63,9 @@ async fn cic(args: CicArgs) -> Result<()> {
             Scenario::parse(&text, base).with_context(|| path.display().to_string())?
         }
     };
+    for fault in &args.fault {
+        scenario.add_fault(fault).with_context(|| format!("--fault {fault}"))?;
+    }
     let simulated = SimulatedCic::start(SimSettings {
         listen: args.listen,
         auth_listen: args.auth_listen,

@@ -1,10 +1,8 @@
 //! Multipart bodies become notices: directives whole, attachments as they come (transport 8.2).
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 
 use super::Shared;
 use crate::{
@@ -15,11 +13,6 @@ use crate::{
     },
     ids::ContentId,
 };
-
-/// Bytes of an error body that are read for its description.
-const MAX_DESCRIPTION: usize = 16 * 1024;
-/// How long an error body may take.
-const DESCRIPTION_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A response's stream of bytes.
 pub(super) struct Stream(pub(super) RecvStream);
@@ -188,36 +181,4 @@ impl<'a> Body<'a> {
             false => Err("the session is over".into()),
         }
     }
-}
-
-/// What an error response says of itself (transport 10), at most 200 characters.
-pub(super) async fn description(response: Response<RecvStream>) -> String {
-    let (parts, stream) = response.into_parts();
-    let mut stream = Stream(stream);
-    let mut text = BytesMut::new();
-    let read = async {
-        while let Ok(Some(chunk)) = stream.next().await {
-            stream.release(chunk.len());
-            text.extend_from_slice(&chunk);
-            if text.len() > MAX_DESCRIPTION {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(DESCRIPTION_PATIENCE, read).await;
-    let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
-    let boundary = content_type.and_then(boundary_of);
-    let shown = boundary.and_then(|boundary| exception(&boundary, text.clone().freeze()));
-    let shown = shown.unwrap_or_else(|| String::from_utf8_lossy(&text).into_owned());
-    shown.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-fn exception(boundary: &str, body: Bytes) -> Option<String> {
-    let mut parser = Parser::new(boundary);
-    parser.feed(body);
-    parser.finish();
-    let parts = parser.collect_parts().ok()?;
-    let exception = directive::decode(&parts.first()?.body).ok()?;
-    let payload: serde_json::Value = exception.payload_as().ok()?;
-    payload["description"].as_str().map(str::to_owned)
 }

@@ -1,11 +1,17 @@
 //! TCP, TLS and h2, within `cic.connect_timeout`.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::Bytes;
 use h2::{PingPong, client::SendRequest};
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::oneshot,
     task::JoinHandle,
 };
 use tokio_rustls::TlsConnector;
@@ -26,6 +32,8 @@ pub(super) struct Connection {
     pub(super) send: SendRequest<Bytes>,
     pub(super) ping: PingPong,
     pub(super) driver: JoinHandle<Result<(), h2::Error>>,
+    /// Resolves when CIC has sent GOAWAY. To be dropped before the connection can close.
+    pub(super) going_away: oneshot::Receiver<()>,
 }
 
 /// Connects; the error says what failed.
@@ -68,6 +76,32 @@ where
         .await
         .map_err(|error| format!("http/2: {error}"))?;
     let ping = connection.ping_pong().ok_or("http/2: no ping")?;
-    let driver = tokio::task::spawn_local(connection);
-    Ok(Connection { send, ping, driver })
+    let (tell, going_away) = oneshot::channel();
+    let driver = Driver { connection, watch: Some((send.clone(), tell)) };
+    let driver = tokio::task::spawn_local(driver);
+    Ok(Connection { send, ping, driver, going_away })
+}
+
+/// Drives the connection and watches for GOAWAY. h2 lets streams end in peace after a graceful one
+/// and refuses new ones, but tells nobody: the downchannel would stay open and every event fail.
+struct Driver<S> {
+    connection: h2::client::Connection<S>,
+    watch: Option<(SendRequest<Bytes>, oneshot::Sender<()>)>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+    type Output = Result<(), h2::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let ended = Pin::new(&mut self.connection).poll(cx);
+        if let Some((send, tell)) = &mut self.watch {
+            let nobody_waits = tell.poll_closed(cx).is_ready();
+            let refuses = matches!(send.poll_ready(cx), Poll::Ready(Err(_)));
+            // The handle that we watch with would keep the connection open.
+            if let Some((_, tell)) = self.watch.take_if(|_| nobody_waits || refuses) {
+                let _ = tell.send(());
+            }
+        }
+        ended
+    }
 }

@@ -8,7 +8,7 @@ use h2::{RecvStream, client::SendRequest};
 use http::{Request, Response};
 use tokio::time::timeout;
 
-use super::{Shared, body};
+use super::{Shared, body, describe};
 use crate::{
     cic::message::{CloseReason, Notice, Source},
     secret::Secret,
@@ -28,7 +28,7 @@ pub(super) async fn read(
     };
     let status = response.status().as_u16();
     if status != 200 {
-        let description = body::description(response).await;
+        let description = describe::error_body(response).await;
         return CloseReason::Status { status, description };
     }
     if !shared.tell(Notice::ChannelOpen).await {

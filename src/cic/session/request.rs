@@ -1,13 +1,24 @@
-//! One `POST /v1/events`: its body as it comes, and its response (transport 6).
+//! One `POST /v1/events`: its body as it comes, and its answer (transport 6).
+//!
+//! Both at once: CIC may answer before the body is complete. A good answer is then read beside the
+//! upload (dialogue 2.1 says what its directives wait for), any other ends the upload.
 
-use std::{cell::Cell, rc::Rc, time::Instant};
+use std::{
+    cell::Cell,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream, client::SendRequest};
+use h2::{RecvStream, SendStream, client::ResponseFuture, client::SendRequest};
 use http::Response;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use super::{Shared, body, downchannel::request_head};
+use super::{
+    Shared, body, describe,
+    downchannel::request_head,
+    upload::{Backlog, Piece, Sent, Upload},
+};
 use crate::{
     cic::{
         message::{Notice, Outcome, RequestKey, Source},
@@ -16,14 +27,6 @@ use crate::{
     secret::Secret,
 };
 
-/// What is written into an upload.
-pub(super) enum Piece {
-    /// A slice, and when its newest byte came from MQTT.
-    Audio(Bytes, Instant),
-    /// The closing delimiter.
-    End,
-}
-
 /// A request before it is sent.
 pub(super) struct Request {
     pub(super) key: RequestKey,
@@ -31,13 +34,10 @@ pub(super) struct Request {
     pub(super) send: SendRequest<Bytes>,
     pub(super) token: Secret,
     pub(super) metadata: Bytes,
-    pub(super) audio: bool,
-    pub(super) pieces: mpsc::UnboundedReceiver<Piece>,
-    /// Audio that waits in `pieces`, bytes.
-    pub(super) waiting: Rc<Cell<usize>>,
+    /// Where the audio comes from, for a Recognize.
+    pub(super) audio: Option<mpsc::UnboundedReceiver<Piece>>,
+    pub(super) backlog: Rc<Backlog>,
 }
-
-type ResponseFuture = h2::client::ResponseFuture;
 
 impl Request {
     /// Sends the request, reads the answer, and tells how it ended.
@@ -45,31 +45,31 @@ impl Request {
         let outcome = self.perform().await.unwrap_or_else(|outcome| outcome);
         let (key, shared) = (self.key, self.shared);
         shared.tell(Notice::Finished { key, outcome }).await;
+        shared.request_ended.notify_one();
     }
 
     async fn perform(&mut self) -> Result<Outcome, Outcome> {
         let started = Instant::now();
         let boundary = Boundary::random();
-        let (mut response, mut stream) = self.open(&boundary).await.map_err(Outcome::Broken)?;
-        // CIC may answer or refuse before the upload is complete.
-        let early = tokio::select! {
+        let (response, stream) = self.open(&boundary).await.map_err(Outcome::Broken)?;
+        let gate = Gate::default();
+        let mut audio = self.audio.take();
+        let this = &*self;
+        let upload = this.upload(stream, &boundary, audio.as_mut(), &gate);
+        let answer = this.answer(response, &gate, started);
+        tokio::pin!(upload, answer);
+        tokio::select! {
+            // The upload first: `Sent` comes before `Response` unless CIC answers early.
             biased;
-            sent = self.upload(&mut stream, &boundary) => {
+            sent = &mut upload => {
                 sent?;
-                None
+                answer.await
             }
-            answer = &mut response => Some(answer),
-        };
-        if early.is_none() {
-            let key = self.key;
-            self.shared.tell(Notice::Sent { key }).await;
+            answered = &mut answer => match answered? {
+                Outcome::Done => upload.await.map(|()| Outcome::Done),
+                refused => Ok(refused),
+            },
         }
-        let answer = match early {
-            Some(answer) => answer,
-            None => response.await,
-        };
-        let answer = answer.map_err(|error| Outcome::Broken(error.to_string()))?;
-        self.read(answer, started).await
     }
 
     async fn open(
@@ -84,108 +84,63 @@ impl Request {
         send.send_request(request, false).map_err(|error| error.to_string())
     }
 
-    /// Writes the body; returns once END_STREAM is with h2.
     async fn upload(
-        &mut self,
-        stream: &mut SendStream<Bytes>,
+        &self,
+        stream: SendStream<Bytes>,
         boundary: &Boundary,
+        audio: Option<&mut mpsc::UnboundedReceiver<Piece>>,
+        gate: &Gate,
     ) -> Result<(), Outcome> {
-        let metadata = boundary.metadata(&self.metadata);
-        self.write(stream, metadata).await?;
-        if self.audio {
-            self.write(stream, boundary.audio_head()).await?;
-            self.relay(stream).await?;
-        }
-        let closing = boundary.closing();
-        self.reserve(stream, closing.len()).await?;
-        stream.send_data(closing, true).map_err(broken)
-    }
-
-    async fn relay(&mut self, stream: &mut SendStream<Bytes>) -> Result<(), Outcome> {
-        while let Some(Piece::Audio(data, received)) = self.pieces.recv().await {
-            let length = data.len();
-            self.write(stream, data).await?;
-            self.waiting.set(self.waiting.get().saturating_sub(length));
-            let metrics = &self.shared.metrics;
-            metrics.audio_relay_seconds.observe(received.elapsed().as_secs_f64());
-            metrics.audio_bytes.with_label_values(&["up"]).inc_by(length as u64);
+        let upload = Upload { shared: &self.shared, stream, backlog: &self.backlog };
+        let sent = upload.run(boundary, &self.metadata, audio).await?;
+        gate.open();
+        if sent == Sent::Completely {
+            let key = self.key;
+            self.shared.tell(Notice::Sent { key }).await;
         }
         Ok(())
     }
 
-    /// Writes bytes as flow control lets them through.
-    async fn write(&self, stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), Outcome> {
-        while !data.is_empty() {
-            let granted = self.reserve(stream, data.len()).await?;
-            let piece = data.split_to(granted.min(data.len()));
-            stream.send_data(piece, false).map_err(broken)?;
-        }
-        Ok(())
-    }
-
-    /// Waits until some of these bytes may be sent; gives up when too much audio waits.
-    async fn reserve(
+    async fn answer(
         &self,
-        stream: &mut SendStream<Bytes>,
-        wanted: usize,
-    ) -> Result<usize, Outcome> {
-        stream.reserve_capacity(wanted);
-        loop {
-            if stream.capacity() > 0 {
-                return Ok(stream.capacity());
-            }
-            let granted = std::future::poll_fn(|cx| stream.poll_capacity(cx));
-            tokio::select! {
-                granted = granted => match granted {
-                    Some(Ok(0)) => {}
-                    Some(Ok(granted)) => return Ok(granted),
-                    Some(Err(error)) => return Err(broken(error)),
-                    None => return Err(Outcome::Broken("the stream was closed".into())),
-                },
-                () = self.overflow() => {
-                    stream.send_reset(Reason::CANCEL);
-                    return Err(Outcome::Overflow);
-                }
-            }
-        }
-    }
-
-    /// Resolves when more audio waits than its bound allows.
-    async fn overflow(&self) {
-        let bound = self.shared.settings.max_upload_backlog;
-        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
-        loop {
-            ticks.tick().await;
-            if self.waiting.get() > bound {
-                return;
-            }
-        }
-    }
-
-    async fn read(
-        &self,
-        answer: Response<RecvStream>,
+        response: ResponseFuture,
+        gate: &Gate,
         started: Instant,
     ) -> Result<Outcome, Outcome> {
+        let limit = self.shared.settings.response_timeout;
+        let answer = tokio::select! {
+            biased;
+            answer = response => answer.map_err(|error| Outcome::Broken(error.to_string()))?,
+            () = gate.silence(limit) => {
+                return Err(Outcome::Broken(format!("no answer within {limit:?}")));
+            }
+        };
         let (key, status, took) = (self.key, answer.status().as_u16(), started.elapsed());
         self.shared.metrics.cic_event_seconds.observe(took.as_secs_f64());
         self.shared.tell(Notice::Response { key, status, took }).await;
         if !answer.status().is_success() {
-            let description = body::description(answer).await;
+            let description = describe::error_body(answer).await;
             return Ok(Outcome::Refused { status, description });
         }
+        self.read(answer, gate).await
+    }
+
+    async fn read(&self, answer: Response<RecvStream>, gate: &Gate) -> Result<Outcome, Outcome> {
         let (parts, stream) = answer.into_parts();
-        let source = Source::Response(key);
+        let source = Source::Response(self.key);
         let mut body = body::Body::new(&self.shared, source, &parts.headers);
         let mut stream = body::Stream(stream);
+        if body.is_none() && parts.status == 200 {
+            tracing::debug!("an answer is not multipart");
+        }
         loop {
-            match stream.next().await {
+            let length = match self.next(&mut stream, gate).await {
                 Ok(Some(chunk)) => {
                     let length = chunk.len();
                     if let Some(body) = &mut body {
                         body.take(chunk).await.map_err(Outcome::Broken)?;
                     }
-                    stream.release(length);
+                    length
                 }
                 Ok(None) => break,
                 Err(why) => {
@@ -194,17 +149,44 @@ impl Request {
                     }
                     return Err(Outcome::Broken(why));
                 }
-            }
+            };
+            stream.release(length);
         }
         match &mut body {
-            Some(body) => body.finish().await.map_err(Outcome::Broken)?,
-            None if status == 200 => tracing::debug!("an answer is not multipart"),
-            None => {}
+            Some(body) => body.finish().await.map(|()| Outcome::Done).map_err(Outcome::Broken),
+            None => Ok(Outcome::Done),
         }
-        Ok(Outcome::Done)
+    }
+
+    /// The next bytes of the answer, unless CIC falls silent.
+    async fn next(&self, stream: &mut body::Stream, gate: &Gate) -> Result<Option<Bytes>, String> {
+        let limit = self.shared.settings.idle_timeout;
+        tokio::select! {
+            biased;
+            chunk = stream.next() => chunk,
+            () = gate.silence(limit) => Err(format!("the answer stood still for {limit:?}")),
+        }
     }
 }
 
-fn broken(error: h2::Error) -> Outcome {
-    Outcome::Broken(error.to_string())
+/// Opens when the upload is over. Only from then on is it CIC's turn, and its silence counts.
+#[derive(Default)]
+struct Gate {
+    is_open: Cell<bool>,
+    opened: Notify,
+}
+
+impl Gate {
+    fn open(&self) {
+        self.is_open.set(true);
+        self.opened.notify_one();
+    }
+
+    /// Resolves after this long, counted from now but not before the gate is open.
+    async fn silence(&self, limit: Duration) {
+        while !self.is_open.get() {
+            self.opened.notified().await;
+        }
+        tokio::time::sleep(limit).await;
+    }
 }

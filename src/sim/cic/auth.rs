@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::state::{Device, Issued, State};
+use super::{
+    server,
+    state::{Device, Issued, State},
+};
 
 pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     loop {
-        let Ok((tcp, _)) = listener.accept().await else { continue };
+        let tcp = server::accept(&listener).await;
         let (tls, state) = (tls.clone(), state.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request| {

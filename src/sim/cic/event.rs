@@ -1,59 +1,28 @@
 //! One event: read strictly, answered by the scenario (transport 6, 8.1; dialogue).
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
-use h2::{RecvStream, server::SendResponse};
-use http::Request;
-use serde_json::{Value, json};
+use h2::{Reason, RecvStream, server::SendResponse};
+use http::{HeaderMap, Request};
+use serde_json::json;
 
 use super::{
+    answer,
+    fault::{Fault, Place},
+    journal::SeenEvent,
+    metadata::{Metadata, Wrong},
     recognize::Recognizer,
-    scenario::{DialogueId, Placed, Step},
-    server::{Connection, begin, empty, refuse},
-    state::{Fault, SeenEvent},
-    wire::{self, Part, Writer},
+    server::Connection,
+    state::Down,
+    wire::{self, Part},
 };
-use crate::{
-    cic::{
-        multipart::{Parser, PartEvent, boundary_of},
-        names,
-    },
-    ids::random_uuid,
-    mqtt::native::check_initiator,
-};
+use crate::cic::multipart::{Parser, PartEvent, PartHead, boundary_of};
 
 /// Largest JSON part that is read, bytes.
 const MAX_METADATA: usize = 1024 * 1024;
-
-/// Why an event is answered with `400`.
-type Wrong = String;
-
-/// What stands in the JSON part.
-struct Metadata {
-    name: String,
-    dialogue: Option<String>,
-    payload: Value,
-    context: Value,
-}
-
-impl Metadata {
-    fn is_recognize(&self) -> bool {
-        matches!(self.name.as_str(), "SpeechRecognizer.Recognize" | "TextRecognizer.Recognize")
-    }
-
-    fn seen(&self, connection: &Connection, device: &str) -> SeenEvent {
-        SeenEvent {
-            device: device.to_owned(),
-            connection: connection.number,
-            name: self.name.clone(),
-            dialogue: self.dialogue.clone(),
-            payload: self.payload.clone(),
-            context: self.context.clone(),
-            audio: Bytes::new(),
-            text: String::new(),
-            complete: false,
-        }
-    }
-}
+/// Most audio that is heard of one event, bytes: four minutes.
+const MAX_AUDIO: usize = 4 * 60 * 32_000;
 
 /// Receives and answers one event.
 pub(super) async fn receive(
@@ -64,42 +33,87 @@ pub(super) async fn receive(
 ) -> Result<(), h2::Error> {
     let state = &connection.state;
     if !state.has_channel(device, connection.number) {
-        return refuse(&mut respond, 412, "there is no downchannel on this connection").await;
+        let why = "there is no downchannel on this connection";
+        return answer::refuse(&mut respond, 412, why).await;
     }
-    match state.fault(false) {
-        Some(Fault::EventStatus(status)) => {
-            return refuse(&mut respond, status, "injected fault").await;
-        }
-        Some(Fault::ResetEvent) => {
-            respond.send_reset(h2::Reason::INTERNAL_ERROR);
-            Ok(())
-        }
-        Some(Fault::Goaway) => {
-            connection.goaway.notify_one();
-            Ok(())
-        }
-        fault => {
-            let boundary = request.headers().get("content-type").and_then(|v| v.to_str().ok());
-            let Some(boundary) = boundary.and_then(boundary_of) else {
-                return refuse(&mut respond, 400, "Content-Type must be multipart/form-data").await;
-            };
-            let mut reader = Reader::new(connection, device, &boundary);
-            match reader.read(request.into_body()).await {
-                Ok(()) => reader.answer(respond, fault).await,
-                Err(wrong) => refuse(&mut respond, 400, &wrong).await,
-            }
-        }
+    let fault = state.fault(Place::Event);
+    if let Some(fault) = fault
+        && let Some(over) = suffer(fault, connection, device, &mut respond).await
+    {
+        return over;
+    }
+    let boundary = match form_boundary(request.headers()) {
+        Ok(boundary) => boundary,
+        Err(why) => return answer::refuse(&mut respond, 400, &why).await,
+    };
+    let mut reader = Reader::new(connection, device, &boundary, fault);
+    match reader.read(request.into_body(), &mut respond).await {
+        Ok(()) => reader.answer(&mut respond).await,
+        Err(Stop::Wrong(why)) => answer::refuse(&mut respond, 400, &why).await,
+        Err(Stop::Reset) => Ok(()),
+    }
+}
+
+/// Carries out a fault that takes an answer's place; `None` when there is still one to be given.
+async fn suffer(
+    fault: Fault,
+    connection: &Connection,
+    device: &str,
+    respond: &mut SendResponse<Bytes>,
+) -> Option<Result<(), h2::Error>> {
+    if !connection.survives(fault, device).await {
+        return Some(Ok(()));
+    }
+    if let Some((status, body)) = fault.refusal() {
+        return Some(answer::refuse_with(respond, status, body).await);
+    }
+    (fault == Fault::ResetEvent).then(|| {
+        respond.send_reset(Reason::INTERNAL_ERROR);
+        Ok(())
+    })
+}
+
+/// The boundary, if the content type is the one of events (transport 3).
+fn form_boundary(headers: &HeaderMap) -> Result<String, Wrong> {
+    let wrong = || "Content-Type must be multipart/form-data with a boundary".to_owned();
+    let text = headers.get("content-type").and_then(|value| value.to_str().ok());
+    let text = text.ok_or_else(wrong)?;
+    let kind = text.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("multipart/form-data") {
+        return Err(wrong());
+    }
+    boundary_of(text).ok_or_else(wrong)
+}
+
+/// Why an event is read no further.
+enum Stop {
+    /// It is answered with `400`.
+    Wrong(Wrong),
+    /// Its stream is gone.
+    Reset,
+}
+
+impl From<Wrong> for Stop {
+    fn from(why: Wrong) -> Self {
+        Self::Wrong(why)
+    }
+}
+
+impl From<&str> for Stop {
+    fn from(why: &str) -> Self {
+        Self::Wrong(why.to_owned())
     }
 }
 
 struct Reader<'a> {
     connection: &'a Connection,
     device: &'a str,
+    fault: Option<Fault>,
     parser: Parser,
     part: Option<Current>,
     metadata: Option<Metadata>,
     heard: Recognizer,
-    has_audio: bool,
+    is_answered: bool,
 }
 
 enum Current {
@@ -108,37 +122,70 @@ enum Current {
 }
 
 impl<'a> Reader<'a> {
-    fn new(connection: &'a Connection, device: &'a str, boundary: &str) -> Self {
+    fn new(
+        connection: &'a Connection,
+        device: &'a str,
+        boundary: &str,
+        fault: Option<Fault>,
+    ) -> Self {
         Self {
             connection,
             device,
+            fault,
             parser: Parser::new(boundary),
             part: None,
             metadata: None,
             heard: Recognizer::default(),
-            has_audio: false,
+            is_answered: false,
         }
     }
 
     /// Reads the body as it comes; the journal learns how it ended.
-    async fn read(&mut self, mut body: RecvStream) -> Result<(), Wrong> {
+    async fn read(
+        &mut self,
+        mut body: RecvStream,
+        respond: &mut SendResponse<Bytes>,
+    ) -> Result<(), Stop> {
+        let mut received = 0;
         while let Some(chunk) = body.data().await {
-            let Ok(chunk) = chunk else {
-                self.record(String::new(), false);
-                return Err("the body was reset".into());
-            };
-            let _ = body.flow_control().release_capacity(chunk.len());
+            let Ok(chunk) = chunk else { return Err(self.cut_off()) };
+            let length = chunk.len();
+            received += length;
             self.parser.feed(chunk);
             self.drain()?;
+            if matches!(self.fault, Some(Fault::ResetUpload(after)) if received >= after) {
+                respond.send_reset(Reason::INTERNAL_ERROR);
+                return Err(self.cut_off());
+            }
+            if self.fault == Some(Fault::EarlyAnswer) && !self.heard.pcm().is_empty() {
+                self.answer_early(respond).await;
+            }
+            if let Some(pause) = self.connection.pause
+                && !self.heard.pcm().is_empty()
+            {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    _ = poll_fn(|cx| respond.poll_reset(cx)) => return Err(self.cut_off()),
+                }
+            }
+            let _ = body.flow_control().release_capacity(length);
         }
         self.parser.finish();
         self.drain()?;
+        self.check_whole()
+    }
+
+    fn cut_off(&self) -> Stop {
+        self.record(String::new(), false);
+        Stop::Reset
+    }
+
+    fn check_whole(&self) -> Result<(), Stop> {
         if !self.parser.is_closed() {
             return Err("the closing delimiter is missing".into());
         }
         let metadata = self.metadata.as_ref().ok_or("there is no metadata part")?;
-        let speech = metadata.name == "SpeechRecognizer.Recognize";
-        match (speech, self.heard.pcm().len()) {
+        match (metadata.is_speech(), self.heard.pcm().len()) {
             (true, 0) => Err("Recognize without audio".into()),
             (true, odd) if odd % 2 != 0 => Err("16-bit audio has an odd length".into()),
             _ => Ok(()),
@@ -148,32 +195,16 @@ impl<'a> Reader<'a> {
     fn drain(&mut self) -> Result<(), Wrong> {
         while let Some(event) = self.parser.next_event().map_err(|error| error.to_string())? {
             match (event, &mut self.part) {
-                (PartEvent::Begin(head), _) => {
-                    self.part = Some(match (head.name.as_deref(), &self.metadata) {
-                        (Some("metadata"), None) if head.is_json() => Current::Metadata(vec![]),
-                        (Some("audio"), Some(metadata))
-                            if metadata.name == "SpeechRecognizer.Recognize" =>
-                        {
-                            self.has_audio = true;
-                            Current::Audio
-                        }
-                        (name, _) => return Err(format!("a part {name:?} is not expected here")),
-                    });
-                }
+                (PartEvent::Begin(head), _) => self.part = Some(self.begin(&head)?),
                 (PartEvent::Data(data), Some(Current::Metadata(text))) => {
                     text.extend_from_slice(&data);
                     if text.len() > MAX_METADATA {
                         return Err("the metadata part is too large".into());
                     }
                 }
-                (PartEvent::Data(data), Some(Current::Audio)) => {
-                    if self.heard.hear(&data) {
-                        self.stop_capture();
-                    }
-                }
+                (PartEvent::Data(data), Some(Current::Audio)) => self.hear(&data)?,
                 (PartEvent::End { .. }, Some(Current::Metadata(text))) => {
-                    let metadata = check(text, self.connection)?;
-                    self.metadata = Some(metadata);
+                    self.metadata = Some(Metadata::check(text, &self.connection.state)?);
                     self.part = None;
                 }
                 (PartEvent::End { .. }, _) => self.part = None,
@@ -181,6 +212,32 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(())
+    }
+
+    fn begin(&self, head: &PartHead) -> Result<Current, Wrong> {
+        let kind = head.content_type.as_deref().unwrap_or_default();
+        match (head.name.as_deref(), &self.metadata) {
+            (Some("metadata"), None) if head.is_json() => Ok(Current::Metadata(Vec::new())),
+            (Some("metadata"), None) => Err("the metadata part must be application/json".into()),
+            (Some("audio"), Some(metadata)) if !metadata.is_speech() => {
+                Err(format!("{} carries audio", metadata.name))
+            }
+            (Some("audio"), Some(_)) if kind == "application/octet-stream" => Ok(Current::Audio),
+            (Some("audio"), Some(_)) => {
+                Err("an audio part must be application/octet-stream".into())
+            }
+            (name, _) => Err(format!("a part {name:?} is not expected here")),
+        }
+    }
+
+    fn hear(&mut self, data: &[u8]) -> Result<(), Wrong> {
+        if self.heard.hear(data) {
+            self.stop_capture();
+        }
+        match self.heard.pcm().len() > MAX_AUDIO {
+            true => Err("the audio is too long".into()),
+            false => Ok(()),
+        }
     }
 
     /// While audio still flows, on the downchannel, with the id in flight (dialogue 2.1).
@@ -194,207 +251,69 @@ impl<'a> Reader<'a> {
         let stop = json!({"recognizedText": text});
         let stop = wire::directive("SpeechRecognizer", "StopCapture", id, stop);
         if !text.is_empty() {
-            state.tell(self.device, Part::Directive(shown));
+            state.tell(self.device, Down::Part(Part::Directive(shown)));
         }
-        state.tell(self.device, Part::Directive(stop));
+        state.tell(self.device, Down::Part(Part::Directive(stop)));
     }
 
     fn record(&self, text: String, complete: bool) {
-        if let Some(metadata) = &self.metadata {
-            let audio = Bytes::copy_from_slice(self.heard.pcm());
-            let seen = metadata.seen(self.connection, self.device);
-            self.connection.state.record(SeenEvent { audio, text, complete, ..seen });
-        }
+        let Some(metadata) = &self.metadata else { return };
+        self.connection.state.journal.record(SeenEvent {
+            device: self.device.to_owned(),
+            connection: self.connection.number,
+            name: metadata.name.clone(),
+            dialogue: metadata.dialogue.clone(),
+            payload: metadata.payload.clone(),
+            context: metadata.context.clone(),
+            audio: Bytes::copy_from_slice(self.heard.pcm()),
+            text,
+            complete,
+        });
     }
 
-    async fn answer(
-        &self,
-        mut respond: SendResponse<Bytes>,
-        fault: Option<Fault>,
-    ) -> Result<(), h2::Error> {
+    async fn answer_early(&mut self, respond: &mut SendResponse<Bytes>) {
+        if std::mem::replace(&mut self.is_answered, true) {
+            return;
+        }
+        let parts = self.parts("");
+        // A client that does not want it resets the stream, which `read` finds out.
+        let _ = answer::send(self.connection, respond, &parts, None).await;
+    }
+
+    async fn answer(&self, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
         let Some(metadata) = &self.metadata else { return Ok(()) };
         let state = &self.connection.state;
         let typed = metadata.payload["text"].as_str().map(str::to_owned);
         let text = typed.unwrap_or_else(|| self.heard.text(&state.scenario.recordings));
         self.record(text.clone(), true);
-        if !metadata.is_recognize() {
-            return empty(&mut respond, 204);
+        if self.is_answered {
+            return Ok(());
         }
-        let question = metadata.payload["speechId"].as_str().and_then(|id| state.question(id));
-        let reply = state.scenario.reply(&text, question.as_deref());
-        let mut parts = reply.map(|reply| self.parts(&reply.steps, metadata)).unwrap_or_default();
-        if fault == Some(Fault::Rubbish) {
-            let unwanted = Bytes::from_static(b"nobody refers to this");
-            parts.insert(0, Part::Attachment(random_uuid(), unwanted));
-        }
-        if parts.is_empty() {
-            return empty(&mut respond, 204);
-        }
-        send(&mut respond, &parts, fault).await
-    }
-
-    /// The steps of a reply as parts, in the order in which they are sent.
-    fn parts(&self, steps: &[Step], metadata: &Metadata) -> Vec<Part> {
-        let state = &self.connection.state;
-        let own = metadata.dialogue.as_deref().unwrap_or_default();
-        let earlier = state.note_dialogue(self.device, own);
-        let mut parts = Vec::new();
-        let mut last = Vec::new();
-        for step in steps {
-            match step {
-                Step::Speak { mp3, placed } => {
-                    let (id, token) = (random_uuid(), random_uuid());
-                    let payload = json!({
-                        "format": "AUDIO_MPEG",
-                        "token": token,
-                        "ttsLang": "en",
-                        "url": format!("cid:{id}"),
-                        "x-clova-pause-before": 0,
-                    });
-                    let speak = wire::directive("SpeechSynthesizer", "Speak", Some(own), payload);
-                    let (speak, mp3) = (Part::Directive(speak), Part::Attachment(id, mp3.clone()));
-                    match placed {
-                        Placed::Before => parts.extend([mp3, speak]),
-                        Placed::After => parts.extend([speak, mp3]),
-                        Placed::Last => {
-                            parts.push(speak);
-                            last.push(mp3);
-                        }
-                    }
-                }
-                Step::Expect { question, timeout, explicit } => {
-                    let payload = json!({
-                        "expectSpeechId": state.ask(question),
-                        "explicit": explicit,
-                        "timeoutInMilliseconds": timeout,
-                    });
-                    let expect =
-                        wire::directive("SpeechRecognizer", "ExpectSpeech", Some(own), payload);
-                    parts.push(Part::Directive(expect));
-                }
-                Step::Directive { namespace, name, payload, dialogue } => {
-                    let id = match dialogue {
-                        DialogueId::Own => Some(own.to_owned()),
-                        DialogueId::Stale => earlier.clone().or_else(|| Some(random_uuid())),
-                        DialogueId::Foreign => Some(random_uuid()),
-                        DialogueId::None => None,
-                    };
-                    let made = wire::directive(namespace, name, id.as_deref(), payload.clone());
-                    parts.push(Part::Directive(made));
-                }
-            }
-        }
-        parts.extend(last);
-        parts
-    }
-}
-
-async fn send(
-    respond: &mut SendResponse<Bytes>,
-    parts: &[Part],
-    fault: Option<Fault>,
-) -> Result<(), h2::Error> {
-    let writer = Writer::new();
-    let mut stream = begin(respond, 200, &writer)?;
-    wire::write(&mut stream, writer.opening(), false).await?;
-    if fault == Some(Fault::Rubbish) {
-        let json = "\r\nContent-Type: application/json\r\n\r\n";
-        let large = "x".repeat(10 * 1024 * 1024);
-        for body in [&b"{"[..], b"{\"directive\":\"\xff\"}", large.as_bytes()] {
-            let part = writer.part(&Part::Attachment(String::new(), Bytes::new()));
-            let delimiter = part.slice(part.len() - writer.opening().len() - 2..);
-            let part = [json.as_bytes(), body, &delimiter].concat();
-            wire::write(&mut stream, part.into(), false).await?;
-        }
-    }
-    for (index, part) in parts.iter().enumerate() {
-        let mut bytes = writer.part(part);
-        if fault == Some(Fault::TruncatedAnswer) && index + 1 == parts.len() {
-            bytes.truncate(bytes.len() / 2);
-            return wire::write(&mut stream, bytes, true).await;
-        }
-        wire::write(&mut stream, bytes, false).await?;
-    }
-    wire::write(&mut stream, writer.closing(), true).await
-}
-
-/// Checks the JSON part against the guide's tables.
-fn check(text: &[u8], connection: &Connection) -> Result<Metadata, Wrong> {
-    let value: Value =
-        serde_json::from_slice(text).map_err(|error| format!("metadata: {error}"))?;
-    let context = value.get("context").filter(|context| context.is_array());
-    let context = context.ok_or("context must be an array")?.clone();
-    for object in context.as_array().into_iter().flatten() {
-        let named =
-            object["header"]["namespace"].is_string() && object["header"]["name"].is_string();
-        if !named || !object["payload"].is_object() {
-            return Err("a context object lacks namespace, name or payload".into());
-        }
-    }
-    let header = &value["event"]["header"];
-    let field = |name: &str| {
-        header[name]
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .ok_or(format!("header.{name} is missing"))
-    };
-    let (namespace, name, message_id) = (field("namespace")?, field("name")?, field("messageId")?);
-    let payload = value["event"]["payload"].clone();
-    if !payload.is_object() {
-        return Err("payload must be an object".into());
-    }
-    if names::known_event(namespace, name).is_none() {
-        return Err(format!("there is no event {namespace}.{name}"));
-    }
-    if !connection.state.is_new_message(message_id) {
-        return Err("messageId was used before".into());
-    }
-    let dialogue = header["dialogRequestId"].as_str().map(str::to_owned);
-    let metadata = Metadata { name: format!("{namespace}.{name}"), dialogue, payload, context };
-    match (metadata.is_recognize(), &metadata.dialogue) {
-        (true, None) => Err("Recognize without dialogRequestId".into()),
-        (false, Some(_)) => Err(format!("{} carries a dialogRequestId", metadata.name)),
-        _ => check_payload(&metadata, connection).map(|()| metadata),
-    }
-}
-
-fn check_payload(metadata: &Metadata, connection: &Connection) -> Result<(), Wrong> {
-    let payload = &metadata.payload;
-    if metadata.is_recognize()
-        && let Some(id) = payload.get("speechId")
-    {
-        let known = id.as_str().is_some_and(|id| connection.state.question(id).is_some());
-        if !known || !payload["explicit"].is_boolean() {
-            return Err("speechId or explicit do not fit an ExpectSpeech".into());
-        }
-    }
-    match metadata.name.as_str() {
-        "SpeechRecognizer.Recognize" => {
-            if !matches!(payload["lang"].as_str(), Some("ko" | "en" | "ja")) {
-                return Err("lang must be ko, en or ja".into());
-            }
-            let initiator = payload.get("initiator").map(Value::as_object);
-            match initiator {
-                None => Ok(()),
-                Some(None) => Err("initiator must be an object".into()),
-                Some(Some(initiator)) => {
-                    check_initiator(initiator)?;
-                    let device = &payload["initiator"]["payload"]["deviceUUID"];
-                    match payload["initiator"].get("payload").is_none() || device.is_string() {
-                        true => Ok(()),
-                        false => Err("initiator.payload.deviceUUID is missing".into()),
-                    }
-                }
-            }
-        }
-        "TextRecognizer.Recognize" if !payload["text"].is_string() => Err("text is missing".into()),
-        "SpeechSynthesizer.SpeechStarted"
-        | "SpeechSynthesizer.SpeechFinished"
-        | "SpeechSynthesizer.SpeechStopped"
-            if !payload["token"].is_string() =>
+        let mut fault = self.fault;
+        if metadata.is_recognize()
+            && fault.is_none()
+            && let Some(met) = state.fault_of_text(&text)
         {
-            Err("token is missing".into())
+            if let Some(over) = suffer(met, self.connection, self.device, respond).await {
+                return over;
+            }
+            fault = Some(met);
         }
-        _ => Ok(()),
+        answer::send(self.connection, respond, &self.parts(&text), fault).await
+    }
+
+    /// What the scenario answers; nothing for events that are no request.
+    fn parts(&self, text: &str) -> Vec<Part> {
+        let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.is_recognize())
+        else {
+            return Vec::new();
+        };
+        let state = &self.connection.state;
+        let question = metadata.payload["speechId"].as_str().and_then(|id| state.question(id));
+        let own = metadata.dialogue.as_deref().unwrap_or_default();
+        match state.scenario.reply(text, question.as_deref()) {
+            Some(reply) => reply.parts(own, self.device, state),
+            None => Vec::new(),
+        }
     }
 }

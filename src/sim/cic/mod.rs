@@ -5,20 +5,33 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `state.rs` | tokens, channels, questions, and the journal of what was seen |
+//! | `state.rs` | tokens, channels, questions |
+//! | `journal.rs` | what was seen |
 //! | `auth.rs` | the auth server |
-//! | `server.rs` | connections, downchannels, who may ask |
+//! | `server.rs` | connections, and who may ask |
+//! | `line.rs` | the wire below TLS, which can be cut |
+//! | `channel.rs` | the downchannel |
 //! | `event.rs` | one event: read strictly, answered by the scenario |
+//! | `metadata.rs`, `strict.rs` | the JSON part of an event, checked against the guide's tables |
 //! | `recognize.rs` | hears recordings that it knows, and when they end |
-//! | `scenario.rs` | what it answers |
-//! | `wire.rs` | writes multipart |
+//! | `scenario.rs`, `reply.rs` | what it answers |
+//! | `answer.rs`, `wire.rs` | writes answers and multipart |
+//! | `fault.rs` | what goes wrong on purpose, where and when |
 
+mod answer;
 mod auth;
+mod channel;
 mod event;
+mod fault;
+mod journal;
+mod line;
+mod metadata;
 mod recognize;
+mod reply;
 pub mod scenario;
 mod server;
 mod state;
+mod strict;
 mod wire;
 
 use std::{
@@ -32,9 +45,14 @@ use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::secret::Secret;
+pub use fault::{ErrorBody, Fault, Injection, Place};
+pub use journal::SeenEvent;
 pub use scenario::Scenario;
 use state::State;
-pub use state::{Fault, SeenEvent};
+
+/// Default of [`SimSettings::channel_interval`]. The gateway waits at least 165 ms (0.25 s x 0.66)
+/// after a downchannel was lost, so it stays clear of it.
+pub const CHANNEL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How the simulated CIC is to behave.
 #[derive(Debug, Clone)]
@@ -51,6 +69,9 @@ pub struct SimSettings {
     pub client: (String, Secret),
     /// Life of the access tokens that it issues.
     pub token_life: Duration,
+    /// Two downchannel requests of a device within this time are "in quick succession": the second
+    /// is answered `429` (transport C7; the guide names no figure). Zero turns the rule off.
+    pub channel_interval: Duration,
 }
 
 impl Default for SimSettings {
@@ -63,6 +84,7 @@ impl Default for SimSettings {
             scenario: Scenario::builtin(),
             client: (String::new(), Secret::default()),
             token_life: Duration::from_secs(864_000),
+            channel_interval: CHANNEL_INTERVAL,
         }
     }
 }
@@ -173,9 +195,9 @@ impl SimulatedCic {
         self.state.revoke_pairings();
     }
 
-    /// The next requests meet these faults, in order.
-    pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.state.inject(faults);
+    /// The next requests meet these faults, in order; an [`Injection`] may name others.
+    pub fn inject(&self, faults: impl IntoIterator<Item = impl Into<Injection>>) {
+        faults.into_iter().for_each(|fault| self.state.inject(fault.into()));
     }
 
     /// Sends a directive on the downchannel of every connected device; returns to how many.
@@ -188,9 +210,15 @@ impl SimulatedCic {
         self.state.channels()
     }
 
-    /// Everything that was seen so far.
+    /// Waits until so many devices have a downchannel; `false` when it takes longer than `limit`.
+    pub async fn wait_for_channels(&self, count: usize, limit: Duration) -> bool {
+        self.state.wait_for_channels(count, limit).await
+    }
+
+    /// What was seen so far: the last 10,000 events, and the audio of the last of these, at most
+    /// 64 MiB in all.
     pub fn seen(&self) -> Vec<SeenEvent> {
-        self.state.seen()
+        self.state.journal.seen()
     }
 
     /// Waits until something of this kind has been seen; `None` when it takes longer than `limit`.
@@ -199,7 +227,7 @@ impl SimulatedCic {
         wanted: impl Fn(&SeenEvent) -> bool,
         limit: Duration,
     ) -> Option<SeenEvent> {
-        self.state.wait_for(wanted, limit).await
+        self.state.journal.wait_for(wanted, limit).await
     }
 }
 

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::fault::{FaultToml, Injection};
+
 /// Why a scenario cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -15,13 +17,17 @@ pub enum ScenarioError {
     /// A file that it names cannot be read.
     #[error("{0}: {1}")]
     File(String, String),
+    /// A fault that does not exist, or not so.
+    #[error("{0}")]
+    Fault(String),
 }
 
-/// Recordings that are known by heart, and replies.
+/// Recordings that are known by heart, replies, and faults.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     pub(super) recordings: Arc<Vec<Recording>>,
     pub(super) replies: Arc<Vec<Reply>>,
+    pub(super) faults: Vec<Injection>,
 }
 
 /// A recording and its text.
@@ -82,6 +88,8 @@ struct File {
     recording: Vec<RecordingToml>,
     #[serde(default)]
     reply: Vec<ReplyToml>,
+    #[serde(default)]
+    fault: Vec<FaultToml>,
 }
 
 #[derive(Deserialize)]
@@ -205,7 +213,24 @@ impl Scenario {
             Ok(Reply { when, answers: reply.answers, steps })
         });
         let replies = replies.collect::<Result<Vec<_>, ScenarioError>>()?;
-        Ok(Self { recordings: Arc::new(recordings), replies: Arc::new(replies) })
+        let faults = file.fault.into_iter().map(FaultToml::build);
+        let faults = faults.collect::<Result<_, _>>().map_err(ScenarioError::Fault)?;
+        Ok(Self { recordings: Arc::new(recordings), replies: Arc::new(replies), faults })
+    }
+
+    /// Adds a fault, written as a TOML table in a line: `{ on = "event", kind = "goaway" }`.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Toml`] and [`ScenarioError::Fault`].
+    pub fn add_fault(&mut self, text: &str) -> Result<(), ScenarioError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Line {
+            fault: FaultToml,
+        }
+        let line: Line = toml::from_str(&format!("fault = {text}"))?;
+        self.faults.push(line.fault.build().map_err(ScenarioError::Fault)?);
+        Ok(())
     }
 
     /// The reply to a request with this text, or to the answer of this question.
@@ -270,5 +295,16 @@ mod tests {
         );
         assert!(parse("[[reply]]\nwhen = \"x\"\nsteps = [{ speek = \"x\" }]").is_err());
         assert!(parse("[[replies]]").is_err());
+        assert!(parse("[[fault]]\non = \"event\"\nkind = \"hiccup\"").is_err());
+    }
+
+    #[test]
+    fn faults_come_from_the_file_and_from_lines() {
+        let text = "[[fault]]\non = \"event\"\nat = 3\nkind = \"goaway\"";
+        let mut scenario = Scenario::parse(text, Path::new(".")).unwrap();
+        scenario.add_fault(r#"{ on = "channel", kind = "late-hello", milliseconds = 5 }"#).unwrap();
+        assert_eq!(scenario.faults.len(), 2);
+        assert!(scenario.add_fault("{}").is_err());
+        assert!(scenario.add_fault("{ on = \"event\", kind = \"goaway\" }\nx = 1").is_err());
     }
 }

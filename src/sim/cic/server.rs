@@ -1,76 +1,188 @@
-//! Connections, downchannels, and who may ask (transport 2, 3, 5, 9).
+//! Connections, and who may ask (transport 2, 3, 9).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
-use h2::{RecvStream, server::SendResponse};
-use http::{Request, Response};
-use serde_json::json;
+use h2::{Ping, PingPong, RecvStream, server::SendResponse};
+use http::Request;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
-    sync::Notify,
+    net::{TcpListener, TcpStream},
+    sync::{Mutex, mpsc, oneshot},
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    event,
-    state::{Fault, State},
-    wire::{self, Part, Writer},
+    answer, channel, event,
+    fault::{Fault, Place},
+    line::{Line, Scissors},
+    state::{Down, State},
 };
 use crate::cic::user_agent;
 
+/// For the TLS and HTTP/2 handshakes; whoever needs longer is hung up on.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// A pause before accepting again, when the process has no file descriptor left.
+const BREATH: Duration = Duration::from_millis(100);
+
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+
+/// How a connection is to end.
+#[derive(Debug)]
+enum End {
+    Goaway,
+    /// Told back once it comes before whatever is sent next.
+    GracefulGoaway(oneshot::Sender<()>),
+    Reset,
+}
 
 /// One connection, as its requests see it.
 pub(super) struct Connection {
     pub(super) number: u64,
     pub(super) state: Arc<State>,
-    /// Ends the connection with GOAWAY.
-    pub(super) goaway: Notify,
+    /// Pause after each piece of audio.
+    pub(super) pause: Option<Duration>,
+    ends: mpsc::UnboundedSender<End>,
+    scissors: Scissors,
+    ping: Mutex<Option<PingPong>>,
+}
+
+impl Connection {
+    /// Carries out a fault that concerns more than one stream. `false` when this stream is done
+    /// for.
+    pub(super) async fn survives(&self, fault: Fault, device: &str) -> bool {
+        match fault {
+            Fault::Goaway => drop(self.ends.send(End::Goaway)),
+            Fault::TcpReset => drop(self.ends.send(End::Reset)),
+            Fault::BlackHole => self.scissors.silence(),
+            Fault::GracefulGoaway => {
+                let (announced, wait) = oneshot::channel();
+                let _ = self.ends.send(End::GracefulGoaway(announced));
+                return wait.await.is_ok();
+            }
+            Fault::ResetChannel => {
+                self.state.tell(device, Down::Reset);
+                return true;
+            }
+            Fault::EndChannel => {
+                self.state.tell(device, Down::End);
+                return true;
+            }
+            _ => return true,
+        }
+        false
+    }
+
+    /// Waits until the client has read everything that was sent before this, so that a trickle does
+    /// not become a flood.
+    pub(super) async fn round_trip(&self) -> Result<(), h2::Error> {
+        let mut ping = self.ping.lock().await;
+        let Some(ping) = ping.as_mut() else { return Ok(()) };
+        ping.send_ping(Ping::opaque())?;
+        poll_fn(|cx| ping.poll_pong(cx)).await.map(drop)
+    }
 }
 
 pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     loop {
-        let Ok((tcp, _)) = listener.accept().await else { continue };
-        let _ = tcp.set_nodelay(true);
-        let (tls, state) = (tls.clone(), state.clone());
-        tokio::spawn(async move {
-            match tls {
-                None => converse(tcp, state).await,
-                Some(tls) => {
-                    if let Ok(stream) = tls.accept(tcp).await {
-                        converse(stream, state).await;
-                    }
-                }
-            }
-        });
+        let tcp = accept(&listener).await;
+        tokio::spawn(welcome(tcp, tls.clone(), state.clone()));
     }
 }
 
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, state: Arc<State>) {
+/// The next connection. Errors are told and do not make a busy loop.
+pub(super) async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, _)) => {
+                // Fails only on a socket that is gone.
+                let _ = tcp.set_nodelay(true);
+                return tcp;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the simulated CLOVA cannot accept a connection");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+async fn welcome(tcp: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
+    let fault = state.fault(Place::Connection);
+    let line = Line::new(tcp);
+    let scissors = line.scissors();
+    match fault {
+        Some(Fault::TcpReset) => return scissors.reset(),
+        Some(Fault::BlackHole) => {
+            scissors.silence();
+            // As long as the simulator lives.
+            return std::future::pending().await;
+        }
+        _ => {}
+    }
+    match tls {
+        None => converse(line, scissors, state, fault).await,
+        Some(tls) => {
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(line)).await {
+                converse(stream, scissors, state, fault).await;
+            }
+        }
+    }
+}
+
+async fn converse<S>(stream: S, scissors: Scissors, state: Arc<State>, fault: Option<Fault>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut builder = h2::server::Builder::new();
+    let mut pause = None;
+    match fault {
+        Some(Fault::OneStream) => {
+            builder.max_concurrent_streams(1);
+        }
+        Some(Fault::SlowReader { window, pause: long }) => {
+            builder.initial_window_size(window);
+            pause = Some(long);
+        }
+        _ => {}
+    }
+    let handshake = tokio::time::timeout(HANDSHAKE, builder.handshake(stream)).await;
+    let Ok(Ok(mut h2)) = handshake else { return };
     let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-    let connection = Arc::new(Connection { number, state, goaway: Notify::new() });
-    let Ok(mut h2) = h2::server::handshake(stream).await else { return };
+    let (ends, mut ordered) = mpsc::unbounded_channel();
+    let ping = Mutex::new(h2.ping_pong());
+    let connection =
+        Arc::new(Connection { number, state, pause, ends, scissors: scissors.clone(), ping });
     let mut tasks = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = h2.accept() => accepted,
-            () = connection.goaway.notified() => {
-                h2.abrupt_shutdown(h2::Reason::NO_ERROR);
+            end = ordered.recv() => {
+                match end {
+                    Some(End::GracefulGoaway(announced)) => {
+                        h2.graceful_shutdown();
+                        let _ = announced.send(());
+                    }
+                    Some(End::Goaway) | None => h2.abrupt_shutdown(h2::Reason::NO_ERROR),
+                    Some(End::Reset) => return scissors.reset(),
+                }
                 continue;
             }
         };
         let Some(Ok((request, respond))) = accepted else { return };
-        tasks.spawn(answer(connection.clone(), request, respond));
+        tasks.spawn(handle(connection.clone(), request, respond));
         while tasks.try_join_next().is_some() {}
     }
 }
 
-async fn answer(
+async fn handle(
     connection: Arc<Connection>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
@@ -79,16 +191,18 @@ async fn answer(
     let allowed = admit(&connection.state, &request);
     // A client that goes away in the middle is its own business.
     let _ = match (path, allowed) {
-        (_, Err((status, why))) => refuse(&mut respond, status, &why).await,
-        (("GET", "/v1/directives"), Ok(device)) => channel(&connection, &device, respond).await,
+        (_, Err((status, why))) => answer::refuse(&mut respond, status, &why).await,
+        (("GET", "/v1/directives"), Ok(device)) => {
+            channel::open(&connection, &device, respond).await
+        }
         (("POST", "/v1/events"), Ok(device)) => {
             event::receive(&connection, &device, request, respond).await
         }
-        (("GET", "/ping"), Ok(_)) => empty(&mut respond, 204),
-        (("GET" | "POST", "/v1/directives" | "/v1/events"), Ok(_)) => {
-            refuse(&mut respond, 400, "wrong method").await
+        (("GET", "/ping"), Ok(_)) => answer::empty(&mut respond, 204),
+        ((_, "/v1/directives" | "/v1/events" | "/ping"), Ok(_)) => {
+            answer::refuse(&mut respond, 400, "wrong method").await
         }
-        (_, Ok(_)) => refuse(&mut respond, 404, "no such path").await,
+        (_, Ok(_)) => answer::refuse(&mut respond, 404, "no such path").await,
     };
 }
 
@@ -101,80 +215,4 @@ fn admit(state: &State, request: &Request<RecvStream>) -> Result<String, (u16, S
     token
         .and_then(|token| state.device(token))
         .ok_or((401, "the access token is missing, wrong or expired".to_owned()))
-}
-
-pub(super) fn empty(respond: &mut SendResponse<Bytes>, status: u16) -> Result<(), h2::Error> {
-    let response =
-        Response::builder().status(status).body(()).map_err(|_| h2::Reason::INTERNAL_ERROR)?;
-    respond.send_response(response, true).map(drop)
-}
-
-/// An error with `System.Exception` (transport 10).
-pub(super) async fn refuse(
-    respond: &mut SendResponse<Bytes>,
-    status: u16,
-    why: &str,
-) -> Result<(), h2::Error> {
-    tracing::debug!(status, why, "refused");
-    let writer = Writer::new();
-    let mut stream = begin(respond, status, &writer)?;
-    let part = writer.part(&Part::Directive(wire::exception(status, why)));
-    let body = [writer.opening(), part, writer.closing()].concat();
-    wire::write(&mut stream, body.into(), true).await
-}
-
-/// Sends response headers that announce multipart.
-pub(super) fn begin(
-    respond: &mut SendResponse<Bytes>,
-    status: u16,
-    writer: &Writer,
-) -> Result<h2::SendStream<Bytes>, h2::Error> {
-    let response = Response::builder()
-        .status(status)
-        .header("content-type", writer.content_type())
-        .body(())
-        .map_err(|_| h2::Reason::INTERNAL_ERROR)?;
-    respond.send_response(response, false)
-}
-
-/// The downchannel: hello, then whatever is pushed, until a newer one takes its place.
-async fn channel(
-    connection: &Connection,
-    device: &str,
-    mut respond: SendResponse<Bytes>,
-) -> Result<(), h2::Error> {
-    let state = &connection.state;
-    if !state.begin_channel(device) {
-        return refuse(&mut respond, 429, "another downchannel request is under way").await;
-    }
-    let fault = state.fault(true);
-    if let Some(Fault::ChannelStatus(status)) = fault {
-        state.give_up_channel(device);
-        return refuse(&mut respond, status, "injected fault").await;
-    }
-    let mut parts = state.open_channel(device, connection.number);
-    let writer = Writer::new();
-    let result = async {
-        let mut stream = begin(&mut respond, 200, &writer)?;
-        wire::write(&mut stream, writer.opening(), false).await?;
-        if fault != Some(Fault::NoHello) {
-            let hello = wire::directive("Clova", "Hello", None, json!({}));
-            wire::write(&mut stream, writer.part(&Part::Directive(hello)), false).await?;
-        }
-        loop {
-            let part = tokio::select! {
-                part = parts.recv() => part,
-                reset = std::future::poll_fn(|cx| stream.poll_reset(cx)) => {
-                    return reset.map(drop);
-                }
-            };
-            match part {
-                Some(part) => wire::write(&mut stream, writer.part(&part), false).await?,
-                None => return wire::write(&mut stream, writer.closing(), true).await,
-            }
-        }
-    }
-    .await;
-    state.close_channel(device, connection.number);
-    result
 }

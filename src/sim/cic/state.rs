@@ -1,67 +1,34 @@
-//! Tokens, channels, questions, and the journal of what was seen.
+//! Tokens, channels, questions and message ids. Everything that grows is bounded.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
-use super::{SimSettings, scenario::Scenario, wire::Part};
+use super::{
+    SimSettings,
+    fault::{Fault, Faults, Injection, Place},
+    journal::Journal,
+    scenario::Scenario,
+    wire::Part,
+};
 use crate::{ids::random_uuid, secret::Secret};
 
-/// Something that goes wrong on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The next downchannel request is answered with this status.
-    ChannelStatus(u16),
-    /// The next downchannel opens and never says hello.
-    NoHello,
-    /// The next event is answered with this status.
-    EventStatus(u16),
-    /// The next event's answer ends in the middle.
-    TruncatedAnswer,
-    /// The next event's stream is reset.
-    ResetEvent,
-    /// The next event's answer begins with parts that cannot be used: no JSON, no UTF-8, a
-    /// directive of 10 MiB, an attachment that no directive wants.
-    Rubbish,
-    /// The next event ends the connection with GOAWAY.
-    Goaway,
-}
-
-impl Fault {
-    pub(super) fn concerns_channel(self) -> bool {
-        matches!(self, Self::ChannelStatus(_) | Self::NoHello)
-    }
-}
-
-/// An event that the simulated CIC received.
-#[derive(Debug, Clone)]
-pub struct SeenEvent {
-    /// `device_id` of the token that it came with.
-    pub device: String,
-    /// Number of the connection.
-    pub connection: u64,
-    /// `Namespace.Name`.
-    pub name: String,
-    /// `header.dialogRequestId`.
-    pub dialogue: Option<String>,
-    /// `payload`.
-    pub payload: Value,
-    /// `context`.
-    pub context: Value,
-    /// All audio, in order.
-    pub audio: Bytes,
-    /// What was recognised, or typed.
-    pub text: String,
-    /// Whether the body came to its proper end.
-    pub complete: bool,
-}
+/// Codes, access tokens, and refresh tokens that are remembered, each.
+const MAX_TOKENS: usize = 100_000;
+/// Message ids that are remembered.
+const MAX_MESSAGE_IDS: usize = 50_000;
+/// Questions that may still be answered.
+const MAX_QUESTIONS: usize = 1_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Device {
@@ -69,34 +36,90 @@ pub(super) struct Device {
     pub(super) model: String,
 }
 
+/// A map that forgets its oldest entry when it is full.
+#[derive(Debug)]
+struct Bounded<K, V> {
+    map: HashMap<K, V>,
+    order: VecDeque<K>,
+    bound: usize,
+}
+
+impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
+    fn new(bound: usize) -> Self {
+        Self { map: HashMap::new(), order: VecDeque::new(), bound }
+    }
+
+    /// `false` when it was there before.
+    fn insert(&mut self, key: K, value: V) -> bool {
+        let is_new = self.map.insert(key.clone(), value).is_none();
+        if is_new {
+            self.order.push_back(key);
+        }
+        if self.order.len() > self.bound
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.map.remove(&oldest);
+        }
+        is_new
+    }
+
+    fn clear(&mut self) {
+        self.map.clear();
+        self.order.clear();
+    }
+}
+
+/// What goes down an open downchannel.
+#[derive(Debug)]
+pub(super) enum Down {
+    Part(Part),
+    /// RST_STREAM.
+    Reset,
+    /// The closing delimiter and END_STREAM, as when a newer downchannel opens.
+    End,
+}
+
 #[derive(Debug)]
 struct Channel {
     connection: u64,
-    parts: mpsc::UnboundedSender<Part>,
+    number: u64,
+    down: mpsc::UnboundedSender<Down>,
 }
 
+/// What is known of one device.
 #[derive(Debug, Default)]
+struct Client {
+    /// A downchannel request is unanswered.
+    opening: bool,
+    /// When the last one came.
+    asked: Option<Instant>,
+    channel: Option<Channel>,
+    /// The dialogue before the latest, and the latest.
+    dialogues: (Option<String>, Option<String>),
+}
+
+#[derive(Debug)]
 struct Inner {
-    codes: HashMap<String, Option<Device>>,
-    access: HashMap<String, (Device, Timestamp)>,
-    refresh: HashMap<String, Device>,
-    channels: HashMap<String, Channel>,
-    opening: HashSet<String>,
-    questions: HashMap<String, String>,
-    dialogues: HashMap<String, Vec<String>>,
-    message_ids: HashSet<String>,
-    faults: VecDeque<Fault>,
-    journal: Vec<SeenEvent>,
+    codes: Bounded<String, Option<Device>>,
+    access: Bounded<String, (Device, Timestamp)>,
+    refresh: Bounded<String, Device>,
+    clients: HashMap<String, Client>,
+    questions: Bounded<String, String>,
+    message_ids: Bounded<String, ()>,
+    faults: Faults,
+    channels: u64,
 }
 
 /// What the servers share.
 #[derive(Debug)]
 pub(super) struct State {
     inner: Mutex<Inner>,
-    changed: watch::Sender<u64>,
+    open_channels: watch::Sender<usize>,
+    pub(super) journal: Journal,
     pub(super) scenario: Scenario,
     client: (String, Secret),
     token_life: Duration,
+    channel_interval: Duration,
 }
 
 /// Freshly issued tokens.
@@ -106,14 +129,48 @@ pub(super) struct Issued {
     pub(super) expires_in: u64,
 }
 
+/// A downchannel that is open as long as this lives, however its task ends.
+pub(super) struct OpenChannel {
+    state: Arc<State>,
+    device: String,
+    number: u64,
+    pub(super) down: mpsc::UnboundedReceiver<Down>,
+}
+
+impl Drop for OpenChannel {
+    fn drop(&mut self) {
+        let mut inner = self.state.lock();
+        if let Some(client) = inner.clients.get_mut(&self.device)
+            && client.channel.as_ref().is_some_and(|channel| channel.number == self.number)
+        {
+            client.channel = None;
+            self.state.open_channels.send_modify(|count| *count -= 1);
+        }
+    }
+}
+
 impl State {
     pub(super) fn new(settings: &SimSettings) -> Self {
+        let mut faults = Faults::default();
+        settings.scenario.faults.iter().for_each(|injection| faults.add(injection.clone()));
+        let inner = Inner {
+            codes: Bounded::new(MAX_TOKENS),
+            access: Bounded::new(MAX_TOKENS),
+            refresh: Bounded::new(MAX_TOKENS),
+            clients: HashMap::new(),
+            questions: Bounded::new(MAX_QUESTIONS),
+            message_ids: Bounded::new(MAX_MESSAGE_IDS),
+            faults,
+            channels: 0,
+        };
         Self {
-            inner: Mutex::default(),
-            changed: watch::Sender::new(0),
+            inner: Mutex::new(inner),
+            open_channels: watch::Sender::new(0),
+            journal: Journal::default(),
             scenario: settings.scenario.clone(),
             client: settings.client.clone(),
             token_life: settings.token_life,
+            channel_interval: settings.channel_interval,
         }
     }
 
@@ -135,13 +192,13 @@ impl State {
 
     /// Trades a code, once, for the device that it was issued to.
     pub(super) fn redeem_code(&self, code: &str, device: &Device) -> Option<Issued> {
-        let bound = self.lock().codes.remove(code)?;
+        let bound = self.lock().codes.map.remove(code)?;
         bound.is_none_or(|bound| bound == *device).then(|| self.issue(device))
     }
 
     /// Trades a refresh token, once.
     pub(super) fn redeem_refresh(&self, token: &str, model: &str) -> Option<Issued> {
-        let device = self.lock().refresh.remove(token)?;
+        let device = self.lock().refresh.map.remove(token)?;
         (device.model == model).then(|| self.issue(&device))
     }
 
@@ -149,14 +206,14 @@ impl State {
         let (access, refresh) = (random_uuid(), random_uuid());
         let ends = Timestamp::now().checked_add(self.token_life).unwrap_or(Timestamp::MAX);
         let mut inner = self.lock();
-        inner.access.retain(|_, (known, _)| known != device);
+        inner.access.map.retain(|_, (known, _)| known != device);
         inner.access.insert(access.clone(), (device.clone(), ends));
         inner.refresh.insert(refresh.clone(), device.clone());
         Issued { access, refresh, expires_in: self.token_life.as_secs() }
     }
 
     pub(super) fn delete(&self, access: &str) -> bool {
-        self.lock().access.remove(access).is_some()
+        self.lock().access.map.remove(access).is_some()
     }
 
     pub(super) fn expire_tokens(&self) {
@@ -172,80 +229,95 @@ impl State {
     /// The device that a bearer token belongs to.
     pub(super) fn device(&self, token: &str) -> Option<String> {
         let inner = self.lock();
-        let (device, ends) = inner.access.get(token)?;
+        let (device, ends) = inner.access.map.get(token)?;
         (*ends > Timestamp::now()).then(|| device.id.clone())
     }
 
-    pub(super) fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.lock().faults.extend(faults);
+    pub(super) fn inject(&self, injection: Injection) {
+        self.lock().faults.add(injection);
     }
 
-    /// The next fault that concerns downchannels, or events.
-    pub(super) fn fault(&self, channel: bool) -> Option<Fault> {
+    pub(super) fn fault(&self, place: Place) -> Option<Fault> {
+        self.lock().faults.meet(place)
+    }
+
+    pub(super) fn fault_of_text(&self, text: &str) -> Option<Fault> {
+        self.lock().faults.meet_text(text)
+    }
+
+    /// A downchannel request arrives; the error says why it comes too soon (transport C7).
+    pub(super) fn begin_channel(&self, device: &str) -> Result<(), &'static str> {
         let mut inner = self.lock();
-        let at = inner.faults.iter().position(|fault| fault.concerns_channel() == channel)?;
-        inner.faults.remove(at)
-    }
-
-    /// A downchannel request arrives; `false` while another one of this device is unanswered.
-    pub(super) fn begin_channel(&self, device: &str) -> bool {
-        self.lock().opening.insert(device.to_owned())
+        let client = inner.clients.entry(device.to_owned()).or_default();
+        let now = Instant::now();
+        let before = client.asked.replace(now);
+        if client.opening {
+            return Err("another downchannel request is under way");
+        }
+        if before.is_some_and(|before| now < before + self.channel_interval) {
+            return Err("downchannel requests in quick succession");
+        }
+        client.opening = true;
+        Ok(())
     }
 
     pub(super) fn give_up_channel(&self, device: &str) {
-        self.lock().opening.remove(device);
-    }
-
-    /// The downchannel is open; an older one ends because its sender is dropped.
-    pub(super) fn open_channel(
-        &self,
-        device: &str,
-        connection: u64,
-    ) -> mpsc::UnboundedReceiver<Part> {
-        let (parts, receiver) = mpsc::unbounded_channel();
-        let mut inner = self.lock();
-        inner.opening.remove(device);
-        inner.channels.insert(device.to_owned(), Channel { connection, parts });
-        drop(inner);
-        self.note();
-        receiver
-    }
-
-    pub(super) fn close_channel(&self, device: &str, connection: u64) {
-        let mut inner = self.lock();
-        if inner.channels.get(device).is_some_and(|channel| channel.connection == connection) {
-            inner.channels.remove(device);
+        if let Some(client) = self.lock().clients.get_mut(device) {
+            client.opening = false;
         }
-        drop(inner);
-        self.note();
+    }
+
+    /// The downchannel is open; an older one is told to end.
+    pub(super) fn open_channel(self: &Arc<Self>, device: &str, connection: u64) -> OpenChannel {
+        let (sender, down) = mpsc::unbounded_channel();
+        let mut inner = self.lock();
+        inner.channels += 1;
+        let number = inner.channels;
+        let client = inner.clients.entry(device.to_owned()).or_default();
+        client.opening = false;
+        let older = client.channel.replace(Channel { connection, number, down: sender });
+        match older {
+            Some(older) => drop(older.down.send(Down::End)),
+            None => self.open_channels.send_modify(|count| *count += 1),
+        }
+        OpenChannel { state: self.clone(), device: device.to_owned(), number, down }
     }
 
     /// Whether the device's current downchannel is on this connection.
     pub(super) fn has_channel(&self, device: &str, connection: u64) -> bool {
         let inner = self.lock();
-        inner.channels.get(device).is_some_and(|channel| channel.connection == connection)
+        let channel = inner.clients.get(device).and_then(|client| client.channel.as_ref());
+        channel.is_some_and(|channel| channel.connection == connection)
     }
 
     pub(super) fn channels(&self) -> usize {
-        self.lock().channels.len()
+        *self.open_channels.borrow()
     }
 
-    /// Writes a part on a device's downchannel.
-    pub(super) fn tell(&self, device: &str, part: Part) {
-        if let Some(channel) = self.lock().channels.get(device) {
-            let _ = channel.parts.send(part);
+    pub(super) async fn wait_for_channels(&self, count: usize, limit: Duration) -> bool {
+        let mut open = self.open_channels.subscribe();
+        let wait = open.wait_for(|open| *open == count);
+        matches!(tokio::time::timeout(limit, wait).await, Ok(Ok(_)))
+    }
+
+    /// Sends something down a device's downchannel.
+    pub(super) fn tell(&self, device: &str, down: Down) {
+        let inner = self.lock();
+        if let Some(channel) = inner.clients.get(device).and_then(|c| c.channel.as_ref()) {
+            let _ = channel.down.send(down);
         }
     }
 
     pub(super) fn push(&self, directive: &Value) -> usize {
         let inner = self.lock();
-        let sent = inner.channels.values();
-        sent.filter(|c| c.parts.send(Part::Directive(directive.clone())).is_ok()).count()
+        let open = inner.clients.values().filter_map(|client| client.channel.as_ref());
+        let part = || Down::Part(Part::Directive(directive.clone()));
+        open.filter(|channel| channel.down.send(part()).is_ok()).count()
     }
 
     /// `false` when this message id has been used before.
     pub(super) fn is_new_message(&self, id: &str) -> bool {
-        self.lock().message_ids.insert(id.to_owned())
+        self.lock().message_ids.insert(id.to_owned(), ())
     }
 
     pub(super) fn ask(&self, question: &str) -> String {
@@ -255,47 +327,31 @@ impl State {
     }
 
     pub(super) fn question(&self, id: &str) -> Option<String> {
-        self.lock().questions.get(id).cloned()
+        self.lock().questions.map.get(id).cloned()
     }
 
     /// Notes a dialogue id; returns the one before it.
     pub(super) fn note_dialogue(&self, device: &str, id: &str) -> Option<String> {
         let mut inner = self.lock();
-        let known = inner.dialogues.entry(device.to_owned()).or_default();
-        if known.last().is_none_or(|last| last != id) {
-            known.push(id.to_owned());
+        let (before, latest) = &mut inner.clients.entry(device.to_owned()).or_default().dialogues;
+        if latest.as_deref() != Some(id) {
+            *before = latest.replace(id.to_owned());
         }
-        known.len().checked_sub(2).and_then(|at| known.get(at)).cloned()
+        before.clone()
     }
+}
 
-    pub(super) fn record(&self, event: SeenEvent) {
-        tracing::debug!(event = event.name, complete = event.complete, text = event.text, "event");
-        self.lock().journal.push(event);
-        self.note();
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn note(&self) {
-        self.changed.send_modify(|count| *count += 1);
-    }
-
-    pub(super) fn seen(&self) -> Vec<SeenEvent> {
-        self.lock().journal.clone()
-    }
-
-    pub(super) async fn wait_for(
-        &self,
-        wanted: impl Fn(&SeenEvent) -> bool,
-        limit: Duration,
-    ) -> Option<SeenEvent> {
-        let mut changed = self.changed.subscribe();
-        let find = async {
-            loop {
-                if let Some(found) = self.lock().journal.iter().find(|seen| wanted(seen)) {
-                    return Some(found.clone());
-                }
-                changed.changed().await.ok()?;
-            }
-        };
-        tokio::time::timeout(limit, find).await.ok().flatten()
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut bounded = Bounded::new(2);
+        assert!(bounded.insert(1, "a") && bounded.insert(2, "b"));
+        assert!(!bounded.insert(2, "c"));
+        assert!(bounded.insert(3, "d"));
+        assert_eq!(bounded.map.get(&1), None);
+        assert_eq!(bounded.map.len(), 2);
     }
 }

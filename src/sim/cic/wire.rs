@@ -60,6 +60,11 @@ impl Writer {
             .into()
     }
 
+    /// The delimiter behind a part, as [`Writer::part`] ends with it.
+    pub(super) fn delimiter(&self) -> Bytes {
+        format!("\r\n--{}", self.0).into()
+    }
+
     pub(super) fn closing(&self) -> Bytes {
         Bytes::from_static(b"--\r\n")
     }
@@ -101,6 +106,8 @@ pub(super) async fn write(
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         let granted = match std::future::poll_fn(|cx| stream.poll_capacity(cx)).await {
+            // An empty DATA frame is a fault of its own.
+            Some(Ok(0)) => continue,
             Some(granted) => granted?,
             None => return Err(h2::Reason::CANCEL.into()),
         };

@@ -1,0 +1,68 @@
+//! The steps of a reply become parts.
+
+use serde_json::{Value, json};
+
+use super::{
+    scenario::{DialogueId, Placed, Reply, Step},
+    state::State,
+    wire::{self, Part},
+};
+use crate::ids::random_uuid;
+
+impl Reply {
+    /// In the order in which they are sent, for the dialogue `own` of this device.
+    pub(super) fn parts(&self, own: &str, device: &str, state: &State) -> Vec<Part> {
+        let earlier = state.note_dialogue(device, own);
+        let (mut parts, mut last) = (Vec::new(), Vec::new());
+        for step in &self.steps {
+            match step {
+                Step::Speak { mp3, placed } => {
+                    let id = random_uuid();
+                    let speak = Part::Directive(speak(own, &id));
+                    let mp3 = Part::Attachment(id, mp3.clone());
+                    match placed {
+                        Placed::Before => parts.extend([mp3, speak]),
+                        Placed::After => parts.extend([speak, mp3]),
+                        Placed::Last => {
+                            parts.push(speak);
+                            last.push(mp3);
+                        }
+                    }
+                }
+                Step::Expect { question, timeout, explicit } => {
+                    let payload = json!({
+                        "expectSpeechId": state.ask(question),
+                        "explicit": explicit,
+                        "timeoutInMilliseconds": timeout,
+                    });
+                    let expect =
+                        wire::directive("SpeechRecognizer", "ExpectSpeech", Some(own), payload);
+                    parts.push(Part::Directive(expect));
+                }
+                Step::Directive { namespace, name, payload, dialogue } => {
+                    let id = match dialogue {
+                        DialogueId::Own => Some(own.to_owned()),
+                        DialogueId::Stale => earlier.clone().or_else(|| Some(random_uuid())),
+                        DialogueId::Foreign => Some(random_uuid()),
+                        DialogueId::None => None,
+                    };
+                    let made = wire::directive(namespace, name, id.as_deref(), payload.clone());
+                    parts.push(Part::Directive(made));
+                }
+            }
+        }
+        parts.extend(last);
+        parts
+    }
+}
+
+fn speak(dialogue: &str, content_id: &str) -> Value {
+    let payload = json!({
+        "format": "AUDIO_MPEG",
+        "token": random_uuid(),
+        "ttsLang": "en",
+        "url": format!("cid:{content_id}"),
+        "x-clova-pause-before": 0,
+    });
+    wire::directive("SpeechSynthesizer", "Speak", Some(dialogue), payload)
+}
