@@ -188,7 +188,8 @@ impl AuthClient {
         let body = bounded(response).await?;
         match status.as_u16() {
             200 => Ok(body),
-            400 | 401 | 403 => Err(AuthError::Rejected(refusal(status.as_u16(), &body))),
+            // Other statuses are not the auth server's: a proxy on the way does not unpair.
+            400 | 401 => Err(AuthError::Rejected(refusal(status.as_u16(), &body))),
             other => Err(AuthError::Unavailable(format!("status {other}"))),
         }
     }

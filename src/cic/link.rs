@@ -78,11 +78,14 @@ pub struct Policy {
     pub retries: Vec<Duration>,
     /// Index into `retries` at which waiting starts after `429`.
     pub first_retry_after_429: usize,
+    /// A channel that lives shorter than this after its Hello counts as a failed attempt if the
+    /// one before it did, too.
+    pub steady: Duration,
     /// The first attempt after `NetworkReturned` waits a random part of this.
     pub network_jitter: Duration,
     /// Refresh at a random point between these fractions of a token's life.
     pub refresh_window: (f64, f64),
-    /// Wait before refreshing again after a failure that is not final.
+    /// Shortest wait between two refreshes; doubles up to 32-fold while they fail.
     pub refresh_retry: Duration,
 }
 
@@ -92,6 +95,7 @@ impl Default for Policy {
         Self {
             retries: seconds.map(Duration::from_secs_f64).to_vec(),
             first_retry_after_429: 2,
+            steady: Duration::from_secs(5),
             network_jitter: Duration::from_secs(5),
             refresh_window: (0.6, 0.9),
             refresh_retry: Duration::from_secs(10),
@@ -137,9 +141,15 @@ pub struct Link {
     refresh_at: Option<Timestamp>,
     refresh_again: Option<Instant>,
     refreshing: bool,
+    /// The token is to be refreshed as soon as `refresh_again` allows.
+    refresh_asked: bool,
+    refresh_setbacks: u32,
     /// A `401` has been answered with a refresh and nothing has succeeded since.
     refreshed_for_401: bool,
     attempt: usize,
+    opened_at: Option<Instant>,
+    /// How many channels in a row did not live.
+    flaps: usize,
     retry_at: Option<Instant>,
     woken_at: Option<Instant>,
     loss: Option<String>,
@@ -162,8 +172,12 @@ impl Link {
             refresh_at: None,
             refresh_again: None,
             refreshing: false,
+            refresh_asked: false,
+            refresh_setbacks: 0,
             refreshed_for_401: false,
             attempt: 0,
+            opened_at: None,
+            flaps: 0,
             retry_at: None,
             woken_at: None,
             loss: None,
@@ -178,12 +192,12 @@ impl Link {
             Input::Unwanted(reason) => {
                 (self.wanted, self.resting, self.loss) = (false, reason, None);
             }
-            Input::Token { issued_at, expires_at } => self.take_token(issued_at, expires_at),
+            Input::Token { issued_at, expires_at } => self.take_token(issued_at, expires_at, now),
             Input::Unpaired => self.forget_pairing(Pairing::Unpaired),
             Input::RefreshFailed { rejected } => self.refresh_failed(rejected, now),
-            Input::TokenRejected => self.token_rejected(now),
+            Input::TokenRejected => self.token_rejected(),
             Input::OutOfStep => self.close(),
-            Input::Hello(generation) => self.hello(generation),
+            Input::Hello(generation) => self.hello(generation, now),
             Input::Closed(generation, reason) => self.closed(generation, reason, now),
             Input::NetworkReturned => {
                 if self.channel == Channel::None && self.retry_at.is_some() {
@@ -203,7 +217,8 @@ impl Link {
     /// When `handle_timeout` wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let retry = self.retry_at.filter(|_| self.may_connect());
-        [retry, self.refresh_again, self.woken_at].into_iter().flatten().min()
+        let again = self.refresh_again.filter(|_| self.refresh_asked && !self.refreshing);
+        [retry, again, self.woken_at].into_iter().flatten().min()
     }
 
     /// The next thing to do.
@@ -257,13 +272,13 @@ impl Link {
     /// Refreshes in time. Wall-clock deadlines are looked at every 30 s, because the clock may be
     /// set.
     fn settle_token(&mut self, now: Now) {
-        let due = self.refresh_at.is_some_and(|at| at <= now.wall);
+        self.refresh_asked |= self.refresh_at.is_some_and(|at| at <= now.wall);
         let again = self.refresh_again.is_none_or(|at| at <= now.mono);
-        if due && again && !self.refreshing {
-            self.refresh_again = None;
+        if self.refresh_asked && again && !self.refreshing {
+            self.refresh_asked = false;
             self.refresh();
         }
-        let waiting = self.refresh_at.filter(|_| !self.refreshing && self.refresh_again.is_none());
+        let waiting = self.refresh_at.filter(|_| !self.refreshing && !self.refresh_asked);
         self.woken_at = waiting.map(|at| {
             let left = Duration::try_from(at.duration_since(now.wall)).unwrap_or_default();
             now.mono + left.min(LONGEST_SLEEP)
@@ -277,12 +292,16 @@ impl Link {
         }
     }
 
-    fn take_token(&mut self, issued_at: Timestamp, expires_at: Timestamp) {
+    fn take_token(&mut self, issued_at: Timestamp, expires_at: Timestamp, now: Now) {
         if self.pairing != Pairing::Paired {
             (self.attempt, self.retry_at, self.loss) = (0, None, None);
         }
         self.pairing = Pairing::Paired;
-        (self.refreshing, self.refresh_again) = (false, None);
+        if std::mem::take(&mut self.refreshing) {
+            // A life of nothing, or a token that is refused at once, must not run in circles.
+            self.refresh_again = Some(now.mono + self.policy.refresh_retry);
+        }
+        (self.refresh_asked, self.refresh_setbacks) = (false, 0);
         self.token_ends = expires_at;
         let (from, to) = self.policy.refresh_window;
         let life = Duration::try_from(expires_at.duration_since(issued_at)).unwrap_or_default();
@@ -292,7 +311,7 @@ impl Link {
 
     fn forget_pairing(&mut self, pairing: Pairing) {
         self.pairing = pairing;
-        (self.refreshing, self.refreshed_for_401) = (false, false);
+        (self.refreshing, self.refresh_asked, self.refreshed_for_401) = (false, false, false);
         (self.refresh_at, self.refresh_again, self.woken_at) = (None, None, None);
         (self.retry_at, self.loss) = (None, None);
     }
@@ -306,15 +325,17 @@ impl Link {
         if rejected {
             return self.forget_pairing(Pairing::Rejected);
         }
-        self.refresh_at = Some(now.wall);
-        let wait = self.policy.refresh_retry.mul_f64(self.rng.random_range(0.66..1.5));
-        self.refresh_again = Some(now.mono + wait);
+        self.refresh_asked = true;
+        let longer = 1 << self.refresh_setbacks.min(5);
+        self.refresh_setbacks += 1;
+        let wait = self.policy.refresh_retry * longer;
+        self.refresh_again = Some(now.mono + wait.mul_f64(self.rng.random_range(0.66..1.5)));
     }
 
     /// A `401` makes the token worthless, whatever the clock says.
-    fn token_rejected(&mut self, now: Now) {
-        if self.pairing == Pairing::Paired && !self.refreshing && self.refresh_again.is_none() {
-            self.refresh_at = Some(now.wall);
+    fn token_rejected(&mut self) {
+        if self.pairing == Pairing::Paired && !self.refreshing {
+            self.refresh_asked = true;
         }
     }
 
@@ -325,9 +346,10 @@ impl Link {
         }
     }
 
-    fn hello(&mut self, generation: u64) {
+    fn hello(&mut self, generation: u64, now: Now) {
         if generation == self.generation && self.channel == Channel::Opening {
             self.channel = Channel::Open;
+            self.opened_at = Some(now.mono);
             (self.attempt, self.loss, self.refreshed_for_401) = (0, None, false);
         }
     }
@@ -337,6 +359,7 @@ impl Link {
             return;
         }
         self.channel = Channel::None;
+        self.note_flapping(now);
         match &reason {
             CloseReason::Status { status: 401, .. } => {
                 // Refreshing again for a fresh token that is refused would run in circles: the
@@ -345,7 +368,7 @@ impl Link {
                     self.token_ends = now.wall;
                 }
                 self.refreshed_for_401 = true;
-                self.token_rejected(now);
+                self.token_rejected();
             }
             CloseReason::Status { status: 429, .. } => {
                 self.attempt = self.attempt.max(self.policy.first_retry_after_429);
@@ -357,6 +380,18 @@ impl Link {
         let wait = self.policy.retries.get(self.attempt.min(last)).copied().unwrap_or_default();
         self.retry_at = Some(now.mono + wait.mul_f64(self.rng.random_range(0.66..1.5)));
         self.attempt = (self.attempt + 1).min(last);
+    }
+
+    /// Somebody else with the same account closes our channel as we close theirs (transport C6):
+    /// channels that do not live are reopened more and more slowly.
+    fn note_flapping(&mut self, now: Now) {
+        let Some(opened) = self.opened_at.take() else { return };
+        if now.mono.saturating_duration_since(opened) < self.policy.steady {
+            self.attempt = self.attempt.max(self.flaps);
+            self.flaps += 1;
+        } else {
+            self.flaps = 0;
+        }
     }
 
     /// Tells a change of the state or of its reason.
@@ -491,6 +526,60 @@ mod tests {
         b.feed(Input::Hello(9));
         b.lost(9);
         assert!(b.link.poll_timeout().unwrap() - b.now.mono < Duration::from_secs_f64(0.376));
+    }
+
+    #[test]
+    fn channels_that_do_not_live_are_reopened_more_and_more_slowly() {
+        let mut b = Bench::wanted();
+        let mut waits = Vec::new();
+        for generation in 1..=5 {
+            b.feed(Input::Hello(generation));
+            b.pass(Duration::from_secs(1));
+            b.lost(generation);
+            let wait = b.link.poll_timeout().unwrap() - b.now.mono;
+            waits.push(wait.as_secs_f64());
+            b.pass(wait);
+        }
+        for (wait, want) in waits.iter().zip([0.25, 1.0, 3.0, 5.0, 10.0]) {
+            assert!((want * 0.65..want * 1.51).contains(wait), "{waits:?}");
+        }
+        b.feed(Input::Hello(6));
+        b.pass(Duration::from_secs(60));
+        b.lost(6);
+        assert!(b.link.poll_timeout().unwrap() - b.now.mono < Duration::from_secs_f64(0.376));
+    }
+
+    #[test]
+    fn a_failed_refresh_survives_a_clock_that_is_set_back_and_nothing_runs_in_circles() {
+        let mut b = Bench::connected();
+        b.pass(DAY.mul_f64(0.9) + Duration::from_secs(1));
+        b.feed(Input::RefreshFailed { rejected: false });
+        b.now.wall = b.now.wall.checked_sub(Duration::from_secs(3600)).unwrap();
+        let mut woken = 0;
+        let end = b.now.plus(Duration::from_secs(600));
+        while let Some(due) = b.link.poll_timeout().filter(|due| *due <= end.mono) {
+            b.now = b.now.plus(due.saturating_duration_since(b.now.mono));
+            b.link.handle_timeout(b.now);
+            b.collect();
+            if b.refreshes() == 2 {
+                break;
+            }
+            woken += 1;
+            assert!(woken < 100, "a busy loop");
+        }
+        assert_eq!(b.refreshes(), 2, "tried again whatever the clock says");
+    }
+
+    #[test]
+    fn a_token_without_life_is_not_refreshed_at_network_speed() {
+        let mut b = Bench::new();
+        b.feed(Input::Wanted);
+        b.token(Duration::ZERO);
+        assert_eq!(b.refreshes(), 1);
+        b.token(Duration::ZERO);
+        assert_eq!(b.refreshes(), 1, "not at once again");
+        b.pass(Duration::from_secs(11));
+        assert_eq!(b.refreshes(), 2, "but it goes on");
     }
 
     #[test]

@@ -32,12 +32,12 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// From connecting to the end.
 pub(super) async fn live(
     shared: &Rc<Shared>,
-    token: Secret,
+    mut token: Secret,
     inbox: &mut mpsc::UnboundedReceiver<Command>,
 ) -> CloseReason {
     let connected = tokio::select! {
         connected = connect::connect(&shared.settings) => connected,
-        () = asked_to_close(inbox) => return CloseReason::Requested,
+        () = asked_to_close(inbox, &mut token) => return CloseReason::Requested,
     };
     let Connection { send, ping, driver, going_away } = match connected {
         Ok(connection) => connection,
@@ -52,11 +52,13 @@ pub(super) async fn live(
     reason
 }
 
-/// While connecting only `Close` matters: nothing else can have been sent.
-async fn asked_to_close(inbox: &mut mpsc::UnboundedReceiver<Command>) {
+/// While connecting only the end and a fresher token matter: nothing else can have been sent.
+async fn asked_to_close(inbox: &mut mpsc::UnboundedReceiver<Command>, token: &mut Secret) {
     while let Some(command) = inbox.recv().await {
-        if matches!(command, Command::Close) {
-            break;
+        match command {
+            Command::Close => break,
+            Command::SetToken(fresher) => *token = fresher,
+            _ => {}
         }
     }
 }
