@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::message::AttachmentRef;
 use crate::{
     cic::message::{AttachmentEvent, Source},
-    ids::ContentId,
+    ids::{ContentId, DialogRequestId},
 };
 
 /// Bytes kept for one appliance in all.
@@ -50,6 +50,8 @@ enum Role {
 #[derive(Debug)]
 struct Attachment {
     source: Source,
+    /// The dialogue of the directive that refers to it.
+    dialogue: Option<DialogRequestId>,
     role: Role,
     content_type: Option<String>,
     chunks: Vec<Bytes>,
@@ -65,10 +67,17 @@ pub struct Attachments {
 }
 
 impl Attachments {
-    /// A directive from `source` refers to this attachment.
-    pub fn claim(&mut self, id: &ContentId, source: Source, now: Instant) {
+    /// A directive of this dialogue, from `source`, refers to this attachment.
+    pub fn claim(
+        &mut self,
+        id: &ContentId,
+        source: Source,
+        dialogue: Option<&DialogRequestId>,
+        now: Instant,
+    ) {
         let known = self.known.entry(id.clone()).or_insert_with(|| Attachment {
             source,
+            dialogue: None,
             role: Role::Claimed,
             content_type: None,
             chunks: Vec::new(),
@@ -78,6 +87,7 @@ impl Attachments {
         if known.role == Role::Unclaimed {
             known.role = Role::Claimed;
         }
+        known.dialogue = dialogue.cloned();
     }
 
     /// Whether its directive can be delivered: its headers have come, or never will.
@@ -126,7 +136,7 @@ impl Attachments {
 
     /// Nobody wants it any more; what still comes is dropped.
     pub fn discard(&mut self, id: &ContentId, source: Source, now: Instant) {
-        self.claim(id, source, now);
+        self.claim(id, source, None, now);
         let Some(known) = self.known.get_mut(id) else { return };
         known.role = Role::Unwanted;
         self.buffered -= std::mem::take(&mut known.chunks).iter().map(Bytes::len).sum::<usize>();
@@ -140,6 +150,19 @@ impl Attachments {
         if let Some((source, since)) = self.known.get(id).map(|a| (a.source, a.since)) {
             self.discard(id, source, since);
         }
+    }
+
+    /// Another dialogue is the latest: what belongs to an older one is not passed on any more,
+    /// even if its directive has been delivered. Returns whether something was being passed on.
+    pub fn forget_stale(&mut self, latest: Option<&DialogRequestId>) -> bool {
+        let stale = |a: &&Attachment| a.dialogue.is_some() && a.dialogue.as_ref() != latest;
+        let ids: Vec<_> =
+            self.known.iter().filter(|(_, a)| stale(a)).map(|(id, _)| id.clone()).collect();
+        let open = self.known.values().filter(stale).any(|a| a.role == Role::Open);
+        for id in &ids {
+            self.forget(id);
+        }
+        open
     }
 
     /// Nothing more comes from this source. Returns how many attachments no directive wanted.
@@ -193,7 +216,9 @@ impl Attachments {
         }
         let role = Role::Unclaimed;
         let (chunks, content_type) = (Vec::new(), Some(content_type));
-        let new = Attachment { source, role, content_type, chunks, ended: None, since: now };
+        let dialogue = None;
+        let new =
+            Attachment { source, dialogue, role, content_type, chunks, ended: None, since: now };
         self.known.insert(id.clone(), new);
     }
 
@@ -250,7 +275,7 @@ mod tests {
         for event in [begin(), data("ab"), data("c"), AttachmentEvent::End] {
             assert_eq!(all.take(SOURCE, &id(), event, now), None);
         }
-        all.claim(&id(), SOURCE, now);
+        all.claim(&id(), SOURCE, None, now);
         assert!(all.is_ready(&id()));
         let (reference, passing) = all.open(&id());
         assert_eq!(reference.content_type, "audio/mpeg");
@@ -262,7 +287,7 @@ mod tests {
     #[test]
     fn an_attachment_after_its_directive_passes_through_as_it_comes() {
         let (mut all, now) = (Attachments::default(), Instant::now());
-        all.claim(&id(), SOURCE, now);
+        all.claim(&id(), SOURCE, None, now);
         assert!(!all.is_ready(&id()));
         all.take(SOURCE, &id(), begin(), now);
         assert!(all.is_ready(&id()));
@@ -275,11 +300,11 @@ mod tests {
     #[test]
     fn one_that_is_cut_off_or_never_comes_is_incomplete() {
         let (mut all, now) = (Attachments::default(), Instant::now());
-        all.claim(&id(), SOURCE, now);
+        all.claim(&id(), SOURCE, None, now);
         all.take(SOURCE, &id(), begin(), now);
         all.open(&id());
         assert_eq!(all.source_ended(SOURCE).1, [(id(), Passing::Incomplete)]);
-        all.claim(&id(), SOURCE, now);
+        all.claim(&id(), SOURCE, None, now);
         assert_eq!(all.source_ended(SOURCE), (0, vec![]));
         assert!(all.is_ready(&id()));
         assert_eq!(all.open(&id()).1, [Passing::Incomplete]);
@@ -313,7 +338,7 @@ mod tests {
             all.take(SOURCE, &id(), AttachmentEvent::Data(chunk.clone()), now);
         }
         assert_eq!(all.buffered, MAX_BUFFERED);
-        all.claim(&id(), SOURCE, now);
+        all.claim(&id(), SOURCE, None, now);
         assert_eq!(all.open(&id()).1.last(), Some(&Passing::Incomplete));
         for n in 0..10_000 {
             all.take(SOURCE, &format!("x{n}").into(), begin(), now);
@@ -324,7 +349,7 @@ mod tests {
     #[test]
     fn a_directive_does_not_wait_for_ever() {
         let (mut all, now) = (Attachments::default(), Instant::now());
-        all.claim(&id(), Source::Downchannel, now);
+        all.claim(&id(), Source::Downchannel, None, now);
         assert_eq!(all.poll_timeout(), Some(now + PATIENCE));
         all.handle_timeout(now + PATIENCE);
         assert!(all.is_ready(&id()));

@@ -1,30 +1,30 @@
 //! `down/error`: at most ten in ten seconds, then one that counts the rest. Pure; called by the
 //! core.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use super::message::{About, ErrorCode, InputError};
 
 const WINDOW: Duration = Duration::from_secs(10);
-const LIMIT: u32 = 10;
+const LIMIT: usize = 10;
 
-/// Lets through so many complaints a window.
+/// Lets through so many complaints in any ten seconds.
 #[derive(Debug, Default)]
 pub struct Complaints {
-    since: Option<Instant>,
-    passed: u32,
+    /// When the last ones were let through.
+    passed: VecDeque<Instant>,
     held_back: u32,
 }
 
 impl Complaints {
-    /// Whether this complaint is to be published now.
+    /// Whether this complaint is to be published now. Nothing overtakes the sum of what was held
+    /// back.
     pub fn admit(&mut self, now: Instant) -> bool {
-        let started = *self.since.get_or_insert(now);
-        if now.duration_since(started) >= WINDOW && self.held_back == 0 {
-            (self.since, self.passed) = (Some(now), 0);
-        }
-        if self.passed < LIMIT {
-            self.passed += 1;
+        if self.held_back == 0 && self.has_room(now) {
+            self.passed.push_back(now);
             return true;
         }
         self.held_back += 1;
@@ -33,20 +33,30 @@ impl Complaints {
 
     /// When [`Complaints::sum_up`] has something to say.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.since.filter(|_| self.held_back > 0).map(|since| since + WINDOW)
+        let oldest = self.passed.front().filter(|_| self.held_back > 0);
+        oldest.map(|oldest| *oldest + WINDOW)
     }
 
-    /// At the end of a window that held something back: the one that counts the rest.
+    /// Once there is room again after something was held back: the one that counts the rest.
     pub fn sum_up(&mut self, now: Instant) -> Option<InputError> {
-        self.poll_timeout().filter(|due| *due <= now)?;
+        if self.held_back == 0 || !self.has_room(now) {
+            return None;
+        }
+        self.passed.push_back(now);
         let held_back = std::mem::take(&mut self.held_back);
-        (self.since, self.passed) = (None, 0);
         Some(InputError {
             topic: "up/#".into(),
             code: ErrorCode::RateLimited,
             message: format!("{held_back} more errors were not reported one by one"),
             about: About::default(),
         })
+    }
+
+    fn has_room(&mut self, now: Instant) -> bool {
+        while self.passed.front().is_some_and(|passed| *passed + WINDOW <= now) {
+            self.passed.pop_front();
+        }
+        self.passed.len() < LIMIT
     }
 }
 
@@ -68,6 +78,25 @@ mod tests {
         assert!(sum.message.starts_with("15 more"), "{}", sum.message);
         assert_eq!(complaints.poll_timeout(), None);
         assert!(complaints.admit(due));
+    }
+
+    #[test]
+    fn never_more_than_ten_pass_in_any_ten_seconds() {
+        let start = Instant::now();
+        let (mut complaints, mut passed) = (Complaints::default(), Vec::new());
+        for tenth in 0..1000 {
+            let now = start + Duration::from_millis(100) * tenth;
+            if complaints.sum_up(now).is_some() {
+                passed.push(now);
+            }
+            if complaints.admit(now) {
+                passed.push(now);
+            }
+        }
+        for window in passed.windows(LIMIT + 1) {
+            assert!(window[LIMIT] - window[0] >= WINDOW);
+        }
+        assert!(passed.len() > 90, "{}", passed.len());
     }
 
     #[test]

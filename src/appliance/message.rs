@@ -25,8 +25,13 @@ pub enum Up {
         /// Sent by the broker from its memory, not by the appliance just now.
         retained: bool,
     },
-    /// `up/state` and `up/state/{Namespace.Name}`: contexts that replace those of the same name.
-    State(Vec<ContextReport>),
+    /// `up/state` and `up/state/{Namespace.Name}`.
+    State {
+        /// Contexts that replace those of the same name.
+        reports: Vec<ContextReport>,
+        /// What is wrong with each of the others.
+        invalid: Vec<String>,
+    },
     /// `up/recognize`: an utterance starts.
     Recognize(Recognize),
     /// `up/recognize` with `"cancel": true`.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     ids::{ApplianceId, UtteranceId},
-    mqtt::{Inbound, link::Taken, topics},
+    mqtt::{Inbound, link::Taken, native, topics},
     store,
 };
 
@@ -97,7 +97,10 @@ impl Registry {
             return Taken::Yes;
         };
         if is_retained(rest)
-            && (entry.retained.len() < MAX_RETAINED || entry.retained.contains_key(rest))
+            && inbound.payload.len() <= native::MAX_JSON
+            && (entry.retained.len() < MAX_RETAINED
+                || rest == "up/status"
+                || entry.retained.contains_key(rest))
         {
             entry.retained.insert(rest.to_owned(), Bytes::copy_from_slice(&inbound.payload));
         }
@@ -193,5 +196,6 @@ fn is_same(a: &store::Appliance, b: &store::Appliance) -> bool {
 }
 
 fn is_retained(rest: &str) -> bool {
-    rest == "up/status" || rest == "up/state" || rest.starts_with("up/state/")
+    let context = rest.strip_prefix("up/state/");
+    matches!(rest, "up/status" | "up/state") || context.is_some_and(native::is_context_name)
 }

@@ -47,14 +47,14 @@ pub struct Playing {
     /// Its attachments.
     pub attachments: Vec<ContentId>,
     bytes: usize,
-    started: bool,
+    started: Option<Instant>,
     deadline: Instant,
 }
 
 impl Playing {
     /// Whether the appliance has reported that it plays.
     pub fn has_started(&self) -> bool {
-        self.started
+        self.started.is_some()
     }
 }
 
@@ -108,7 +108,7 @@ impl Speech {
             dialogue: speak.dialog_request_id.clone(),
             attachments: attachments.to_vec(),
             bytes: 0,
-            started: false,
+            started: None,
             deadline: now + START_WITHIN + pause,
         });
     }
@@ -119,9 +119,10 @@ impl Speech {
         if playing.attachments.contains(attachment) {
             playing.bytes += bytes;
             playing.deadline = playing.deadline.max(now + START_WITHIN);
-            if playing.started {
+            if let Some(started) = playing.started {
                 let length = Duration::from_secs_f64(bytes as f64 / SLOWEST_BYTES_PER_SECOND);
-                playing.deadline += length.min(LONGEST);
+                let latest = started + LONGEST + START_WITHIN;
+                playing.deadline = (playing.deadline + length.min(LONGEST)).min(latest);
             }
         }
     }
@@ -184,7 +185,7 @@ impl Speech {
 
     fn note_start(&mut self, token: &Token, now: Instant) {
         if let Some(playing) = self.playing.as_mut().filter(|playing| playing.token == *token) {
-            playing.started = true;
+            playing.started = Some(now);
             let seconds = playing.bytes as f64 / SLOWEST_BYTES_PER_SECOND;
             let length = match playing.attachments.is_empty() {
                 true => LONGEST,

@@ -146,35 +146,47 @@ fn status(payload: &[u8], retained: bool) -> Result<Up, Wrong> {
 }
 
 fn state(payload: &[u8]) -> Result<Up, Wrong> {
-    if payload.is_empty() {
-        return Ok(Up::State(Vec::new())); // a cleared retained message
+    let (mut reports, mut invalid) = (Vec::new(), Vec::new());
+    // An empty payload clears a retained message.
+    if !payload.is_empty() {
+        let objects: BTreeMap<String, Box<RawValue>> = parse(payload)?;
+        for (name, payload) in objects {
+            match context(&name, payload) {
+                Ok(report) => reports.push(report),
+                Err(why) => invalid.push(why),
+            }
+        }
     }
-    let objects: BTreeMap<String, Box<RawValue>> = parse(payload)?;
-    let reports = objects.into_iter().map(|(name, payload)| context(&name, payload));
-    reports.collect::<Result<_, _>>().map(Up::State)
+    Ok(Up::State { reports, invalid })
 }
 
 fn one_state(name: &str, payload: &[u8]) -> Result<Up, Wrong> {
-    if payload.is_empty() {
-        return Ok(Up::State(Vec::new()));
+    let mut reports = Vec::new();
+    if !payload.is_empty() {
+        let report = context(name, parse(payload)?);
+        reports.push(report.map_err(|why| (ErrorCode::InvalidContext, why))?);
     }
-    Ok(Up::State(vec![context(name, parse(payload)?)?]))
+    Ok(Up::State { reports, invalid: Vec::new() })
 }
 
-fn context(full_name: &str, payload: Box<RawValue>) -> Result<ContextReport, Wrong> {
+/// Whether a text is `Namespace.Name`.
+pub fn is_context_name(full_name: &str) -> bool {
     let word = |text: &str| {
         !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric())
     };
+    full_name.split_once('.').is_some_and(|(namespace, name)| word(namespace) && word(name))
+}
+
+fn context(full_name: &str, payload: Box<RawValue>) -> Result<ContextReport, String> {
     let shown: String = full_name.chars().take(80).collect();
-    match full_name.split_once('.') {
-        Some((namespace, name)) if word(namespace) && word(name) => {
-            if !payload.get().starts_with('{') {
-                return Err((ErrorCode::InvalidContext, format!("{shown} must be an object")));
-            }
-            Ok(ContextReport { namespace: namespace.into(), name: name.into(), payload })
-        }
-        _ => Err((ErrorCode::InvalidContext, format!("{shown:?} is no Namespace.Name"))),
+    let Some((namespace, name)) = full_name.split_once('.').filter(|_| is_context_name(full_name))
+    else {
+        return Err(format!("{shown:?} is no Namespace.Name"));
+    };
+    if !payload.get().starts_with('{') {
+        return Err(format!("{shown} must be an object"));
     }
+    Ok(ContextReport { namespace: namespace.into(), name: name.into(), payload })
 }
 
 #[derive(Deserialize)]

@@ -125,7 +125,8 @@ impl Core {
 
     fn claim(&mut self, entry: &Entry, now: Now) {
         for id in &entry.attachments {
-            self.attachments.claim(id, entry.source, now.mono);
+            let dialogue = entry.directive.dialog_request_id.as_ref();
+            self.attachments.claim(id, entry.source, dialogue, now.mono);
         }
     }
 
@@ -192,9 +193,10 @@ impl Core {
             if !self.is_ready(head) || (speak && self.speech.must_wait(&head.directive)) {
                 break;
             }
-            // The microphone opens after the speech before it (dialogue 3).
+            // The microphone opens after the speech before it (dialogue 3), and not while the user
+            // is already asking something else.
             if head.directive.is("SpeechRecognizer", "ExpectSpeech")
-                && self.speech.playing().is_some()
+                && (self.speech.playing().is_some() || self.dialogues.in_flight().is_some())
             {
                 break;
             }
@@ -327,7 +329,7 @@ impl Core {
             }
             _ => Vec::new(),
         };
-        alive |= !tokens.is_empty();
+        alive |= !tokens.is_empty() | self.attachments.forget_stale(latest.as_ref());
         alive |= self.question.take_if(|q| q.dialogue.as_ref() == Some(&old)).is_some();
         if alive {
             self.say(Down::Cancel { dialog_request_id: Some(old), tokens });

@@ -266,7 +266,10 @@ impl Core {
             }
             Input::AudioLost(utterance) => self.audio_lost(utterance, now),
             Input::BrokerLost => self.broker_lost(now),
-            Input::BrokerReturned => self.announce_session(now),
+            Input::BrokerReturned => {
+                self.announce_session(now);
+                self.link.handle(link::Input::NetworkReturned, now);
+            }
             Input::Saved(result) => self.saved(result, now),
             Input::Stopping => self.stopping = true,
         }

@@ -54,6 +54,9 @@ impl Core {
             }
         }
         let announce = !retained || !was_online || was_unsure;
+        if online && announce {
+            self.show_turn_again();
+        }
         self.alerts.set_audible(online, announce, now);
     }
 

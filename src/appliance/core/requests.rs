@@ -37,13 +37,15 @@ enum Kind {
 pub(super) struct Request {
     kind: Kind,
     dialogue: Option<DialogRequestId>,
+    /// The question that is answered once this has been sent.
+    answers: Option<ExpectSpeechId>,
     status: Option<u16>,
 }
 
 impl Request {
     /// An event that carries no dialogue id.
     pub(super) fn event() -> Self {
-        Self { kind: Kind::Event, dialogue: None, status: None }
+        Self { kind: Kind::Event, dialogue: None, answers: None, status: None }
     }
 
     pub(super) fn is_recognize(&self) -> bool {
@@ -105,7 +107,7 @@ impl Core {
             return self.complain(refusal, now);
         }
         self.supersede_in_flight(now);
-        let question = self.take_question(recognize.expect_speech_id.as_ref());
+        let question = self.find_question(recognize.expect_speech_id.as_ref());
         let payload = self.recognize_payload(&recognize, question.as_ref());
         let (key, dialogue) = self.begin(Kind::Speech(utterance.clone()), question);
         let metadata = self.metadata("SpeechRecognizer", "Recognize", Some(&dialogue), &payload);
@@ -120,7 +122,7 @@ impl Core {
             return self.complain(refusal, now);
         }
         self.supersede_in_flight(now);
-        let question = self.take_question(answers.as_ref());
+        let question = self.find_question(answers.as_ref());
         let mut payload = Map::from_iter([("text".to_owned(), Value::from(text))]);
         add_answer(&mut payload, question.as_ref());
         let kind = Kind::Text { metadata: Bytes::new(), retried: false };
@@ -151,18 +153,20 @@ impl Core {
     /// Registers a Recognize, with the question's dialogue id or a new one (D1, D7).
     fn begin(&mut self, kind: Kind, question: Option<Question>) -> (RequestKey, DialogRequestId) {
         let key = self.new_key();
+        let answers = question.as_ref().map(|question| question.id.clone());
         let same = question.and_then(|question| question.dialogue);
         let dialogue = same.unwrap_or_else(|| self.new_uuid().into());
         self.dialogues.begin(key, dialogue.clone());
         self.turn.listening = None;
-        let request = Request { kind, dialogue: Some(dialogue.clone()), status: None };
+        self.turn.user_ended = None;
+        let request = Request { kind, dialogue: Some(dialogue.clone()), answers, status: None };
         self.requests.insert(key, request);
         (key, dialogue)
     }
 
-    fn take_question(&mut self, answers: Option<&ExpectSpeechId>) -> Option<Question> {
-        let answers = answers?;
-        self.question.take_if(|question| question.id == *answers)
+    /// The question stays until its answer has been sent: a first attempt may be cancelled.
+    fn find_question(&self, answers: Option<&ExpectSpeechId>) -> Option<Question> {
+        self.question.as_ref().filter(|question| Some(&question.id) == answers).cloned()
     }
 
     fn recognize_payload(
@@ -250,6 +254,17 @@ impl Core {
         self.say(Down::CaptureStop { utterance, reason, recognized_text: None });
     }
 
+    /// Aborts an utterance whose audio is complete but not sent; `false` if there is none such.
+    pub(super) fn abort_unsent(&mut self, utterance: &UtteranceId, now: Now) -> bool {
+        let Some(key) = self.dialogues.in_flight_key() else { return false };
+        let kind = self.requests.get(&key).map(|request| &request.kind);
+        if !matches!(kind, Some(Kind::Speech(sending)) if sending == utterance) {
+            return false;
+        }
+        self.abort_upload(utterance.clone(), key, StopReason::Cancelled, now);
+        true
+    }
+
     fn abandon(&mut self, key: RequestKey, now: Now) {
         self.tell(Command::Abort { key });
         self.requests.remove(&key);
@@ -286,6 +301,8 @@ impl Core {
         if matches!(request.kind, Kind::Text { .. }) {
             self.turn.user_ended = Some(now.mono);
         }
+        let answered = request.answers.clone();
+        self.question.take_if(|question| Some(&question.id) == answered.as_ref());
         if let Some(old) = self.dialogues.sent(key) {
             self.supersede(old, now);
         }
@@ -412,7 +429,8 @@ impl Core {
         let key = self.new_key();
         self.dialogues.begin(key, dialogue.clone());
         let kind = Kind::Text { metadata: metadata.clone(), retried: true };
-        self.requests.insert(key, Request { kind, dialogue: Some(dialogue), status: None });
+        let request = Request { kind, dialogue: Some(dialogue), answers: None, status: None };
+        self.requests.insert(key, request);
         self.tell(Command::Event { key, metadata });
     }
 
@@ -438,6 +456,11 @@ impl Core {
         self.requests.values().any(|request| request.dialogue.as_ref() == Some(dialogue))
     }
 
+    /// The appliance is there: its lights may still show what another process told it.
+    pub(super) fn show_turn_again(&mut self) {
+        self.turn.shown = Some((DialogueState::Thinking, None, None));
+    }
+
     pub(super) fn listening_timeout(&mut self, now: Now) {
         self.turn.listening.take_if(|(until, _)| *until <= now.mono);
     }
@@ -450,6 +473,9 @@ impl Core {
         }
         let first_idle = self.turn.shown.is_none() && shown.0 == DialogueState::Idle;
         self.turn.shown = Some(shown.clone());
+        if shown.0 == DialogueState::Idle {
+            self.turn.user_ended = None;
+        }
         if !first_idle {
             let (state, dialog_request_id, utterance) = shown;
             self.say(Down::Dialogue { state, dialog_request_id, utterance });

@@ -33,7 +33,7 @@ impl Core {
         self.note_life(now);
         match up {
             Up::Status { online, retained } => self.handle_status(online, retained, now),
-            Up::State(reports) => self.handle_state(reports, now),
+            Up::State { reports, invalid } => self.handle_state(reports, invalid, now),
             Up::Recognize(recognize) => self.start_utterance(recognize, now),
             Up::CancelUtterance(utterance) => self.cancel_utterance(utterance, now),
             Up::Audio { utterance, data, received } => {
@@ -53,7 +53,10 @@ impl Core {
         }
     }
 
-    fn handle_state(&mut self, reports: Vec<ContextReport>, now: Now) {
+    fn handle_state(&mut self, reports: Vec<ContextReport>, invalid: Vec<String>, now: Now) {
+        for why in invalid {
+            self.complain(error("up/state", ErrorCode::InvalidContext, why), now);
+        }
         for report in reports {
             let name = format!("{}.{}", report.namespace, report.name);
             let (code, why) = match self.contexts.take(report) {
@@ -67,17 +70,16 @@ impl Core {
     }
 
     fn cancel_utterance(&mut self, utterance: UtteranceId, now: Now) {
-        match self.capture.active() {
-            Some((active, _)) if *active == utterance => {
-                self.abort_capture(StopReason::Cancelled, now);
-            }
-            _ => {
-                let message = "no utterance of this name is being sent";
-                let mut error = error("up/recognize", ErrorCode::UnknownUtterance, message);
-                error.about.utterance = Some(utterance);
-                self.complain(error, now);
-            }
+        if self.capture.active().is_some_and(|(active, _)| *active == utterance) {
+            return self.abort_capture(StopReason::Cancelled, now);
         }
+        if self.abort_unsent(&utterance, now) {
+            return;
+        }
+        let message = "no utterance of this name is being sent";
+        let mut error = error("up/recognize", ErrorCode::UnknownUtterance, message);
+        error.about.utterance = Some(utterance);
+        self.complain(error, now);
     }
 
     /// Performs what became of the appliance's audio.

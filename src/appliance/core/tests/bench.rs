@@ -33,11 +33,8 @@ impl Bench {
     pub(super) fn connected() -> Self {
         let mut bench = Self::offline();
         bench.up(Up::Status { online: true, retained: false });
-        bench.up(Up::State(vec![context(
-            "Speaker",
-            "VolumeState",
-            r#"{"volume":3,"muted":false}"#,
-        )]));
+        let state = vec![context("Speaker", "VolumeState", r#"{"volume":3,"muted":false}"#)];
+        bench.up(Up::State { reports: state, invalid: vec![] });
         bench.generation = bench.connect_generation().expect("a session is wanted");
         bench.notice(Notice::ChannelOpen);
         bench.hello();

@@ -346,18 +346,19 @@ fn a_flood_of_bad_input_is_reported_ten_times_and_then_summed_up() {
     }
     b.pass(Duration::from_secs(11));
     let errors: Vec<_> = b.downs().into_iter().filter(|down| down.starts_with("error")).collect();
-    assert_eq!(errors.len(), 11);
+    assert_eq!(errors.len(), 11, "{errors:?}");
     assert_eq!(errors[10], "error rate_limited");
 }
 
 #[test]
 fn the_gateways_own_contexts_are_ignored_one_by_one() {
     let mut b = Bench::connected();
-    b.up(Up::State(vec![
+    let reports = vec![
         context("Alerts", "AlertsState", "{}"),
         context("Device", "Display", r#"{"size":"none"}"#),
-    ]));
-    assert_eq!(b.downs(), ["error context_ignored"]);
+    ];
+    b.up(Up::State { reports, invalid: vec!["Device.Audio must be an object".into()] });
+    assert_eq!(b.downs(), ["error invalid_context", "error context_ignored"]);
     b.say("u1", None);
     assert_eq!(b.last_upload().1["context"].as_array().map(Vec::len), Some(3));
 }
@@ -406,4 +407,78 @@ fn a_text_that_meets_401_waits_for_the_new_token_and_goes_once_more() {
     assert_eq!(again["event"]["payload"]["text"], "hello");
     b.finish(key, Outcome::Refused { status: 401, description });
     assert!(b.published("error busy"), "{:?}", b.downs());
+}
+
+#[test]
+fn a_cancelled_answer_to_a_question_leaves_the_question_open() {
+    let mut b = Bench::connected();
+    let (source, key, id) = b.ask("u1");
+    let expect = json!({"expectSpeechId": "q", "explicit": true, "timeoutInMilliseconds": 7000});
+    b.directive(source, "SpeechRecognizer.ExpectSpeech", Some(&id), expect);
+    b.finish(key, Outcome::Done);
+    b.say("u2", Some("q"));
+    b.up(Up::CancelUtterance("u2".into()));
+    let (key, again) = b.say("u3", Some("q"));
+    assert_eq!(again, id, "the same dialogue");
+    assert_eq!(b.last_upload().1["event"]["payload"]["speechId"], "q");
+    b.directive(Source::Downchannel, "SpeechRecognizer.StopCapture", Some(&id), json!({}));
+    b.notice(Notice::Sent { key });
+    let (_, other) = b.say("u4", Some("q"));
+    assert_ne!(other, id, "answered once");
+}
+
+#[test]
+fn a_question_waits_while_another_request_is_being_sent_and_comes_if_that_is_cancelled() {
+    let mut b = Bench::connected();
+    let (source, _, id) = b.ask("u1");
+    b.speak(source, Some(&id), "t1", "c1");
+    b.attach(source, "c1");
+    let expect = json!({"expectSpeechId": "q", "explicit": true, "timeoutInMilliseconds": 7000});
+    b.directive(source, "SpeechRecognizer.ExpectSpeech", Some(&id), expect);
+    b.report("t1", SpeechProgress::Started);
+    b.say("u2", None);
+    b.report("t1", SpeechProgress::Finished);
+    assert!(!b.published("listen q"));
+    b.up(Up::CancelUtterance("u2".into()));
+    assert!(b.published("listen q"));
+}
+
+#[test]
+fn audio_of_an_older_dialogue_is_not_passed_on_even_if_its_speak_is_over() {
+    let mut b = Bench::connected();
+    let (a, _, a_id) = b.ask("u1");
+    b.speak(a, Some(&a_id), "t1", "c1");
+    let attachment = |event| Notice::Attachment { source: a, content_id: "c1".into(), event };
+    b.notice(attachment(AttachmentEvent::Begin { content_type: "audio/mpeg".into() }));
+    b.notice(attachment(AttachmentEvent::Data("first".into())));
+    b.report("t1", SpeechProgress::Stopped);
+    let (key, id) = b.say("u2", None);
+    b.directive(Source::Downchannel, "SpeechRecognizer.StopCapture", Some(&id), json!({}));
+    b.clear();
+    b.notice(Notice::Sent { key });
+    assert!(b.published("cancel []"), "{:?}", b.downs());
+    b.notice(attachment(AttachmentEvent::Data("second".into())));
+    b.notice(attachment(AttachmentEvent::End));
+    assert!(!b.downs().iter().any(|d| d.starts_with("audio") || d.starts_with("end")));
+}
+
+#[test]
+fn a_cancel_after_the_last_audio_aborts_what_is_not_sent_yet() {
+    let mut b = Bench::connected();
+    b.say("u1", None);
+    b.audio("u1", 0);
+    assert!(b.commands().contains(&"finish".to_owned()));
+    b.up(Up::CancelUtterance("u1".into()));
+    assert!(b.commands().contains(&"abort".to_owned()));
+    assert!(b.published("stop u1 cancelled"), "{:?}", b.downs());
+}
+
+#[test]
+fn a_session_outlives_the_appliances_last_sign_of_life_not_its_offline() {
+    let mut b = Bench::connected();
+    b.up(Up::Status { online: false, retained: false });
+    b.pass(Duration::from_secs(50));
+    b.up(Up::Text { text: "hello".into(), expect_speech_id: None });
+    b.pass(Duration::from_secs(50));
+    assert!(!b.out.iter().any(|output| matches!(output, Output::Disconnect { .. })));
 }
