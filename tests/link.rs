@@ -225,3 +225,25 @@ async fn what_nobody_can_take_is_offered_again_in_order_and_not_acknowledged_bef
         })
         .await;
 }
+
+#[tokio::test]
+async fn what_can_never_be_published_is_dropped_and_counted_and_holds_nothing_up() {
+    LocalSet::new()
+        .run_until(async {
+            let broker = mosquitto("topic readwrite #");
+            let bench = Bench::start(broker.port, 1);
+            bench.until(true).await;
+            let mut other = Other::connect(broker.port, "cic/v1/a/down/+").await;
+            for id in ["a+b", "#", "", "a\0", "\u{ffff}", &"x".repeat(70_000)] {
+                let topic =
+                    if id.is_empty() { String::new() } else { format!("cic/v1/a/down/{id}") };
+                bench.publisher.publish(Publication { topic, ..numbered(1) }).unwrap();
+            }
+            bench.publisher.publish(numbered(2)).unwrap();
+            assert_eq!(other.next().await, "2");
+            let dropped = "cic_gateway_dropped_total{what=\"unpublishable\"} 6\n";
+            assert!(bench.metrics.render().contains(dropped), "{}", bench.metrics.render());
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}

@@ -9,10 +9,14 @@
 //! | `poller.rs` | the polling task, and whether the connection really lives |
 //! | `publisher.rs` | the publishing task and its queue |
 //! | `inflight.rs` | what is not acknowledged, and goes out again after a loss |
+//! | `packet.rs` | what can never be published |
+//! | `reminder.rs` | how often the log says the same thing |
 
 mod inflight;
+mod packet;
 mod poller;
 mod publisher;
+mod reminder;
 
 use std::{
     cell::{Cell, RefCell},
@@ -37,7 +41,9 @@ use tokio::{
 use super::{Inbound, Publication, Qos, topics};
 use crate::{secret::Secret, telemetry::metrics::Metrics};
 use poller::{Poller, Watch};
+use publisher::Sender;
 pub use publisher::{Backlog, Publisher};
+use reminder::Reminder;
 
 /// Largest packet from the broker, bytes.
 const MAX_PACKET: u32 = 1024 * 1024;
@@ -119,13 +125,15 @@ impl Link {
             window: INFLIGHT,
         };
         let poller = tokio::task::spawn_local(poller.run(events));
-        let sender = tokio::task::spawn_local(publisher::send(
+        let sender = Sender {
             inbox,
-            publisher.waiting.clone(),
-            client.clone(),
+            waiting: publisher.waiting.clone(),
+            client: client.clone(),
             metrics,
-            settings.topic_root.clone(),
-        ));
+            root: settings.topic_root.clone(),
+            reminder: Reminder::default(),
+        };
+        let sender = tokio::task::spawn_local(sender.run());
         let link = Self {
             connected,
             publisher: publisher.clone(),

@@ -7,12 +7,18 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use rumqttc::v5::AsyncClient;
 use tokio::sync::mpsc;
 
-use super::{RETRY, qos};
+use super::{
+    RETRY,
+    packet::{self, Unpublishable},
+    qos,
+    reminder::Reminder,
+};
 use crate::{
     mqtt::{Publication, topics},
     telemetry::metrics::Metrics,
@@ -65,27 +71,50 @@ impl Publisher {
 }
 
 /// The publishing task.
-pub(super) async fn send(
-    mut inbox: mpsc::UnboundedReceiver<Publication>,
-    waiting: Arc<Waiting>,
-    client: Rc<RefCell<AsyncClient>>,
-    metrics: Metrics,
-    root: String,
-) {
-    while let Some(publication) = inbox.recv().await {
+pub(super) struct Sender {
+    pub(super) inbox: mpsc::UnboundedReceiver<Publication>,
+    pub(super) waiting: Arc<Waiting>,
+    pub(super) client: Rc<RefCell<AsyncClient>>,
+    pub(super) metrics: Metrics,
+    /// `{root}` of all topics.
+    pub(super) root: String,
+    pub(super) reminder: Reminder,
+}
+
+impl Sender {
+    pub(super) async fn run(mut self) {
+        while let Some(publication) = self.inbox.recv().await {
+            let size = publication.payload.len();
+            match packet::check(publication.topic.as_bytes(), size, packet::LARGEST) {
+                Ok(()) => self.send(publication).await,
+                Err(never) => self.drop(never),
+            }
+            self.waiting.messages.fetch_sub(1, Ordering::Relaxed);
+            self.waiting.bytes.fetch_sub(size, Ordering::Relaxed);
+        }
+    }
+
+    async fn send(&self, publication: Publication) {
         let Publication { topic, payload, qos: wanted, retain } = publication;
-        let label = topics::split(&root, &topic).map_or("other", |(_, rest)| topics::label(rest));
         loop {
-            let current = client.borrow().clone();
-            let payload = payload.clone();
-            match current.publish_bytes(topic.clone(), qos(wanted), retain, payload).await {
+            let client = self.client.borrow().clone();
+            let sent = client.publish_bytes(&topic, qos(wanted), retain, payload.clone());
+            match sent.await {
                 Ok(()) => break,
-                // The connection is being rebuilt: the message goes with the new one.
+                // The connection is being rebuilt: the message goes with the new one. What could
+                // never be published has been sorted out before.
                 Err(_) => tokio::time::sleep(RETRY).await,
             }
         }
-        waiting.messages.fetch_sub(1, Ordering::Relaxed);
-        waiting.bytes.fetch_sub(payload.len(), Ordering::Relaxed);
-        metrics.mqtt_messages.with_label_values(&["down", label]).inc();
+        let below = topics::split(&self.root, &topic);
+        let label = below.map_or("other", |(_, rest)| topics::label(rest));
+        self.metrics.mqtt_messages.with_label_values(&["down", label]).inc();
+    }
+
+    fn drop(&mut self, never: Unpublishable) {
+        self.metrics.dropped.with_label_values(&[never.label()]).inc();
+        if self.reminder.is_due(never.label(), Instant::now()) {
+            tracing::warn!(why = %never, "a message can never be published; it is dropped");
+        }
     }
 }
