@@ -247,3 +247,35 @@ async fn what_can_never_be_published_is_dropped_and_counted_and_holds_nothing_up
         })
         .await;
 }
+
+#[tokio::test]
+async fn the_state_of_a_whole_fleet_waits_for_the_broker_and_only_the_newest_is_published() {
+    LocalSet::new()
+        .run_until(async {
+            let mut broker = mosquitto("topic readwrite #");
+            broker.kill();
+            let bench = Bench::start(broker.port, 1);
+            let state = |number: usize, text: &'static str| Publication {
+                topic: format!("cic/v1/a{number}/down/session"),
+                payload: text.into(),
+                ..numbered(0)
+            };
+            for text in ["unpaired", "connecting", "connected"] {
+                for number in 0..12_000 {
+                    bench.publisher.publish(state(number, text)).unwrap();
+                }
+            }
+            broker.restart();
+            bench.until(true).await;
+            // Behind all of them, because it is handed in last.
+            bench.publisher.publish(state(12_000, "last")).unwrap();
+            let mut other = Other::connect(broker.port, "cic/v1/a12000/down/session").await;
+            assert_eq!(other.next().await, "last");
+            let published = "{direction=\"down\",topic=\"session\"} 12001\n";
+            assert!(bench.metrics.render().contains(published), "{}", bench.metrics.render());
+            let mut other = Other::connect(broker.port, "cic/v1/a11999/down/session").await;
+            assert_eq!(other.next().await, "connected");
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `mod.rs` | settings, start and stop |
 //! | `poller.rs` | the polling task, and whether the connection really lives |
-//! | `publisher.rs` | the publishing task and its queue |
+//! | `publisher.rs` | the publishing task |
+//! | `outbox.rs` | its queue |
 //! | `inflight.rs` | what is not acknowledged, and goes out again after a loss |
 //! | `packet.rs` | what can never be published |
 //! | `reminder.rs` | how often the log says the same thing |
 
 mod inflight;
+mod outbox;
 mod packet;
 mod poller;
 mod publisher;
@@ -22,7 +24,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::Duration,
 };
 
@@ -40,9 +42,10 @@ use tokio::{
 
 use super::{Inbound, Publication, Qos, topics};
 use crate::{secret::Secret, telemetry::metrics::Metrics};
+pub use outbox::Backlog;
 use poller::{Poller, Watch};
+pub use publisher::Publisher;
 use publisher::Sender;
-pub use publisher::{Backlog, Publisher};
 use reminder::Reminder;
 
 /// Largest packet from the broker, bytes.
@@ -106,7 +109,7 @@ impl Link {
     /// Starts the connection on the current thread (`spawn_local`) and keeps it up for ever.
     pub fn start(settings: LinkSettings, handler: Handler, metrics: Metrics) -> (Self, Publisher) {
         let settings = Rc::new(settings);
-        let (publisher, inbox) = Publisher::new();
+        let publisher = Publisher::new();
         let (connection, connected) = watch::channel(false);
         let (client, events) = build(&settings);
         let client = Rc::new(RefCell::new(client));
@@ -126,8 +129,7 @@ impl Link {
         };
         let poller = tokio::task::spawn_local(poller.run(events));
         let sender = Sender {
-            inbox,
-            waiting: publisher.waiting.clone(),
+            queue: publisher.clone(),
             client: client.clone(),
             metrics,
             root: settings.topic_root.clone(),
@@ -169,9 +171,7 @@ impl Link {
         if !*self.connected.borrow() {
             return;
         }
-        while self.publisher.waiting.messages.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.publisher.settled().await;
         self.stopping.set(true);
         let client = self.client.borrow().clone();
         // Requests are written in order: this one goes after everything that was published.

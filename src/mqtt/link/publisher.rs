@@ -1,20 +1,18 @@
-//! The publishing end: a bounded queue, and the task that empties it.
+//! The publishing end: what hands messages in, and the task that hands them on to the connection.
 
 use std::{
     cell::RefCell,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use rumqttc::v5::AsyncClient;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use super::{
     RETRY,
+    outbox::{Backlog, Outbox},
     packet::{self, Unpublishable},
     qos,
     reminder::Reminder,
@@ -24,56 +22,61 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// Messages that may wait to be published.
-const MAX_QUEUED: usize = 10_000;
-/// Their payloads together, bytes.
-const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
-
-/// The publishing queue is full; the message was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the broker takes messages too slowly")]
-pub struct Backlog;
-
 /// Hands publications to the publishing task; clones share its queue.
 #[derive(Debug, Clone)]
-pub struct Publisher {
-    queue: mpsc::UnboundedSender<Publication>,
-    pub(super) waiting: Arc<Waiting>,
-}
+pub struct Publisher(Arc<Waiting>);
 
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
-    pub(super) messages: AtomicUsize,
-    bytes: AtomicUsize,
+struct Waiting {
+    outbox: Mutex<Outbox>,
+    more: Notify,
+    /// Told when the publishing task has nothing left to do.
+    settled: Notify,
 }
 
 impl Publisher {
-    /// Queues a publication; order is kept.
+    /// Queues a publication. Order is kept, but not between retained messages and others; of
+    /// retained ones only the newest of each topic is sure to go out, and as the last one.
     ///
     /// # Errors
-    /// [`Backlog`] when the queue is at its bound (messages or bytes).
+    /// [`Backlog`] when the queue is at its bound (messages or bytes); never for a retained one.
     pub fn publish(&self, publication: Publication) -> Result<(), Backlog> {
-        let size = publication.payload.len();
-        let messages = self.waiting.messages.load(Ordering::Relaxed);
-        let bytes = self.waiting.bytes.load(Ordering::Relaxed) + size;
-        if messages >= MAX_QUEUED || bytes > MAX_QUEUED_BYTES {
-            return Err(Backlog);
-        }
-        self.waiting.messages.fetch_add(1, Ordering::Relaxed);
-        self.waiting.bytes.fetch_add(size, Ordering::Relaxed);
-        self.queue.send(publication).map_err(|_| Backlog)
+        self.outbox().push(publication)?;
+        self.0.more.notify_one();
+        Ok(())
     }
 
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Publication>) {
-        let (queue, inbox) = mpsc::unbounded_channel();
-        (Self { queue, waiting: Arc::default() }, inbox)
+    pub(super) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Resolves when all that was queued has been handed to the connection.
+    pub(super) async fn settled(&self) {
+        while !self.outbox().is_settled() {
+            self.0.settled.notified().await;
+        }
+    }
+
+    async fn next(&self) -> Publication {
+        loop {
+            // In a statement of its own: the lock must not be held while waiting.
+            let next = self.outbox().pop();
+            if let Some(next) = next {
+                return next;
+            }
+            self.0.settled.notify_one();
+            self.0.more.notified().await;
+        }
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.0.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The publishing task.
 pub(super) struct Sender {
-    pub(super) inbox: mpsc::UnboundedReceiver<Publication>,
-    pub(super) waiting: Arc<Waiting>,
+    pub(super) queue: Publisher,
     pub(super) client: Rc<RefCell<AsyncClient>>,
     pub(super) metrics: Metrics,
     /// `{root}` of all topics.
@@ -83,14 +86,13 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) async fn run(mut self) {
-        while let Some(publication) = self.inbox.recv().await {
+        loop {
+            let publication = self.queue.next().await;
             let size = publication.payload.len();
             match packet::check(publication.topic.as_bytes(), size, packet::LARGEST) {
                 Ok(()) => self.send(publication).await,
                 Err(never) => self.drop(never),
             }
-            self.waiting.messages.fetch_sub(1, Ordering::Relaxed);
-            self.waiting.bytes.fetch_sub(size, Ordering::Relaxed);
         }
     }
 
