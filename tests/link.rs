@@ -20,12 +20,16 @@ use tokio::{sync::watch, task::LocalSet};
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn mosquitto(acl: &str) -> Mosquitto {
+    mosquitto_with(acl, "")
+}
+
+fn mosquitto_with(acl: &str, more: &str) -> Mosquitto {
     let dir = tempfile::tempdir().unwrap();
     let hash = password::hash(&"secret".into());
     std::fs::write(dir.path().join("passwd"), format!("gw:{hash}\nother:{hash}\n")).unwrap();
     let acl = format!("user gw\n{acl}\nuser other\ntopic readwrite #\n");
     std::fs::write(dir.path().join("acl"), acl).unwrap();
-    Mosquitto::start(dir.path())
+    Mosquitto::start_with(dir.path(), more)
 }
 
 struct Bench {
@@ -90,6 +94,10 @@ fn numbered(number: usize) -> Publication {
         qos: Qos::AtLeastOnce,
         retain: true,
     }
+}
+
+fn large() -> Publication {
+    Publication { payload: vec![b'x'; 5000].into(), ..numbered(1) }
 }
 
 /// An appliance's client.
@@ -275,6 +283,53 @@ async fn the_state_of_a_whole_fleet_waits_for_the_broker_and_only_the_newest_is_
             assert!(bench.metrics.render().contains(published), "{}", bench.metrics.render());
             let mut other = Other::connect(broker.port, "cic/v1/a11999/down/session").await;
             assert_eq!(other.next().await, "connected");
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_larger_than_the_broker_takes_is_dropped_and_the_connection_stands() {
+    LocalSet::new()
+        .run_until(async {
+            let broker = mosquitto_with("topic readwrite #", "max_packet_size 2000");
+            let bench = Bench::start(broker.port, 1);
+            // Also what was handed in before the broker has said what it takes.
+            bench.publisher.publish(large()).unwrap();
+            bench.until(true).await;
+            let mut other = Other::connect(broker.port, "cic/v1/a/down/+").await;
+            bench.publisher.publish(large()).unwrap();
+            bench.publisher.publish(numbered(2)).unwrap();
+            assert_eq!(other.next().await, "2");
+            let dropped = "cic_gateway_dropped_total{what=\"too_large_for_broker\"} 2\n";
+            assert!(bench.metrics.render().contains(dropped), "{}", bench.metrics.render());
+            assert!(*bench.connected().borrow());
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_message_that_only_the_broker_before_would_have_taken_is_not_carried_over() {
+    LocalSet::new()
+        .run_until(async {
+            let mut broker = mosquitto("topic readwrite #");
+            let bench = Bench::start(broker.port, 1);
+            bench.until(true).await;
+            broker.freeze();
+            for _ in 0..5 {
+                bench.publisher.publish(Publication { retain: false, ..large() }).unwrap();
+            }
+            // They are with the connection now, and never acknowledged.
+            tokio::task::yield_now().await;
+            broker.configure("max_packet_size 2000");
+            broker.restart();
+            bench.until(true).await;
+            bench.publisher.publish(numbered(2)).unwrap();
+            let mut other = Other::connect(broker.port, "cic/v1/a/down/+").await;
+            assert_eq!(other.next().await, "2");
+            let dropped = "cic_gateway_dropped_total{what=\"too_large_for_broker\"} 5\n";
+            assert!(bench.metrics.render().contains(dropped), "{}", bench.metrics.render());
             bench.link.stop(LIMIT).await;
         })
         .await;

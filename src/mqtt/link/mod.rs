@@ -111,6 +111,7 @@ impl Link {
         let settings = Rc::new(settings);
         let publisher = Publisher::new();
         let (connection, connected) = watch::channel(false);
+        let (limit, largest) = watch::channel(None);
         let (client, events) = build(&settings);
         let client = Rc::new(RefCell::new(client));
         let stopping = Rc::new(Cell::new(false));
@@ -126,6 +127,8 @@ impl Link {
             later: VecDeque::new(),
             watch: Watch::new(),
             window: INFLIGHT,
+            limit,
+            reminder: Reminder::default(),
         };
         let poller = tokio::task::spawn_local(poller.run(events));
         let sender = Sender {
@@ -134,6 +137,7 @@ impl Link {
             metrics,
             root: settings.topic_root.clone(),
             reminder: Reminder::default(),
+            limit: largest,
         };
         let sender = tokio::task::spawn_local(sender.run());
         let link = Self {

@@ -1,7 +1,10 @@
-//! What can never be published: offering it again would hold up everything behind it. Pure; called
-//! by the publisher.
+//! What can never be published: offering it again would hold up everything behind it. Called by
+//! publisher and poller.
 
-use crate::mqtt::topics;
+use std::time::Instant;
+
+use super::reminder::Reminder;
+use crate::{mqtt::topics, telemetry::metrics::Metrics};
 
 /// The largest packet that MQTT can describe, bytes.
 pub(super) const LARGEST: u32 = 268_435_455;
@@ -19,10 +22,18 @@ pub(super) enum Unpublishable {
 
 impl Unpublishable {
     /// `dropped_total{what}`.
-    pub(super) fn label(self) -> &'static str {
+    fn label(self) -> &'static str {
         match self {
             Self::Topic => "unpublishable",
             Self::TooLarge => "too_large_for_broker",
+        }
+    }
+
+    /// Counts the message, and says so now and then.
+    pub(super) fn drop(self, metrics: &Metrics, reminder: &mut Reminder) {
+        metrics.dropped.with_label_values(&[self.label()]).inc();
+        if reminder.is_due(self.label(), Instant::now()) {
+            tracing::warn!(why = %self, "a message can never be published; it is dropped");
         }
     }
 }

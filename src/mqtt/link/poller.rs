@@ -25,7 +25,10 @@ use rumqttc::{
 };
 use tokio::sync::{Notify, watch};
 
-use super::{Handler, INFLIGHT, LinkSettings, RETRY, Taken, build, inflight::Inflight, status};
+use super::{
+    Handler, INFLIGHT, LinkSettings, RETRY, Taken, build, inflight::Inflight, packet,
+    reminder::Reminder, status,
+};
 use crate::{
     mqtt::{Inbound, topics},
     telemetry::metrics::Metrics,
@@ -54,6 +57,10 @@ pub(super) struct Poller {
     pub(super) watch: Watch,
     /// How many publishes the broker takes unacknowledged.
     pub(super) window: u16,
+    /// The largest packet that the broker takes, bytes; nothing until it has accepted this
+    /// connection. rumqttc keeps what is larger and fails on it, on every connection anew.
+    pub(super) limit: watch::Sender<Option<u32>>,
+    pub(super) reminder: Reminder,
 }
 
 /// What tells a living connection from one that only looks so.
@@ -140,19 +147,25 @@ impl Poller {
         again.extend(unsent);
         self.lost();
         let (client, fresh) = build(&self.settings);
+        self.limit.send_replace(None);
         self.client.replace(client);
         *events = fresh;
     }
 
     /// Lets out what the lost connection had not had acknowledged, before anything newer and no
     /// more than the broker's window allows: rumqttc would overwrite what exceeds it.
-    fn publish_again(&self, events: &mut EventLoop, again: &mut VecDeque<Publish>) {
+    fn publish_again(&mut self, events: &mut EventLoop, again: &mut VecDeque<Publish>) {
+        let Some(limit) = *self.limit.borrow() else { return };
         let window = usize::from(self.window);
         while events.state.collision.is_none()
             && usize::from(events.state.inflight()) + events.pending.len() < window
             && let Some(publish) = again.pop_front()
         {
-            events.pending.push_back(Request::Publish(publish));
+            // Another broker, or the same one with another configuration.
+            match packet::check(&publish.topic, publish.payload.len(), limit) {
+                Ok(()) => events.pending.push_back(Request::Publish(publish)),
+                Err(never) => never.drop(&self.metrics, &mut self.reminder),
+            }
         }
     }
 
@@ -165,8 +178,11 @@ impl Poller {
     fn incoming(&mut self, packet: Packet) {
         match packet {
             Packet::ConnAck(answer) => {
-                let told = answer.properties.and_then(|properties| properties.receive_max);
-                self.window = told.unwrap_or(INFLIGHT).min(INFLIGHT);
+                let told = answer.properties.as_ref();
+                let window = told.and_then(|properties| properties.receive_max);
+                self.window = window.unwrap_or(INFLIGHT).min(INFLIGHT);
+                let limit = told.and_then(|properties| properties.max_packet_size);
+                self.limit.send_replace(Some(limit.unwrap_or(packet::LARGEST)));
                 self.subscribe();
             }
             Packet::SubAck(answer) => self.subscribed(&answer),

@@ -4,17 +4,14 @@ use std::{
     cell::RefCell,
     rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use rumqttc::v5::AsyncClient;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{
-    RETRY,
     outbox::{Backlog, Outbox},
-    packet::{self, Unpublishable},
-    qos,
+    packet, qos,
     reminder::Reminder,
 };
 use crate::{
@@ -82,41 +79,47 @@ pub(super) struct Sender {
     /// `{root}` of all topics.
     pub(super) root: String,
     pub(super) reminder: Reminder,
+    /// See [`super::poller::Poller::limit`].
+    pub(super) limit: watch::Receiver<Option<u32>>,
 }
 
 impl Sender {
     pub(super) async fn run(mut self) {
         loop {
             let publication = self.queue.next().await;
-            let size = publication.payload.len();
-            match packet::check(publication.topic.as_bytes(), size, packet::LARGEST) {
-                Ok(()) => self.send(publication).await,
-                Err(never) => self.drop(never),
+            if self.send(publication).await.is_none() {
+                return;
             }
         }
     }
 
-    async fn send(&self, publication: Publication) {
+    /// Hands a message to the connection, or drops what the broker can never take; `None` when
+    /// there will be no connection any more.
+    async fn send(&mut self, publication: Publication) -> Option<()> {
         let Publication { topic, payload, qos: wanted, retain } = publication;
         loop {
-            let client = self.client.borrow().clone();
-            let sent = client.publish_bytes(&topic, qos(wanted), retain, payload.clone());
-            match sent.await {
-                Ok(()) => break,
-                // The connection is being rebuilt: the message goes with the new one. What could
-                // never be published has been sorted out before.
-                Err(_) => tokio::time::sleep(RETRY).await,
+            let limit = self.limit().await?;
+            if let Err(never) = packet::check(topic.as_bytes(), payload.len(), limit) {
+                never.drop(&self.metrics, &mut self.reminder);
+                return Some(());
             }
+            // Nothing may be awaited between asking for the limit and taking the client: the
+            // limit belongs to that connection.
+            let client = self.client.borrow().clone();
+            let sent = client.publish_bytes(&topic, qos(wanted), retain, payload.clone()).await;
+            if sent.is_ok() {
+                break;
+            }
+            // The connection is gone: the message goes with the next one.
         }
         let below = topics::split(&self.root, &topic);
         let label = below.map_or("other", |(_, rest)| topics::label(rest));
         self.metrics.mqtt_messages.with_label_values(&["down", label]).inc();
+        Some(())
     }
 
-    fn drop(&mut self, never: Unpublishable) {
-        self.metrics.dropped.with_label_values(&[never.label()]).inc();
-        if self.reminder.is_due(never.label(), Instant::now()) {
-            tracing::warn!(why = %never, "a message can never be published; it is dropped");
-        }
+    /// The largest packet that the broker takes, as soon as it has said so on this connection.
+    async fn limit(&mut self) -> Option<u32> {
+        self.limit.wait_for(Option::is_some).await.ok().and_then(|limit| *limit)
     }
 }
