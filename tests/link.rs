@@ -14,8 +14,8 @@ use cic_gateway::{
     telemetry::metrics::Metrics,
 };
 use rumqttc::v5::{AsyncClient, Event, MqttOptions, mqttbytes::QoS, mqttbytes::v5::Packet};
-use support::Mosquitto;
-use tokio::{sync::watch, task::LocalSet};
+use support::{Mosquitto, scripted::Peer};
+use tokio::{net::TcpListener, sync::watch, task::LocalSet};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -37,16 +37,17 @@ struct Bench {
     publisher: Publisher,
     metrics: Metrics,
     taken: Rc<RefCell<Vec<String>>>,
+    offered: watch::Receiver<usize>,
 }
 
 impl Bench {
     /// A link whose owner takes a message only at the `patience`th offer.
     fn start(port: u16, patience: usize) -> Self {
         let (metrics, taken) = (Metrics::new(), Rc::new(RefCell::new(Vec::new())));
-        let (log, mut offers) = (taken.clone(), 0);
+        let (log, (offers, offered)) = (taken.clone(), watch::channel(0));
         let handler = Box::new(move |inbound: Inbound| {
-            offers += 1;
-            if offers < patience {
+            offers.send_modify(|offers| *offers += 1);
+            if *offers.borrow() < patience {
                 return Taken::Later(inbound);
             }
             log.borrow_mut().push(String::from_utf8_lossy(&inbound.payload).into_owned());
@@ -63,7 +64,7 @@ impl Bench {
             filters: vec!["cic/v1/+/up/#".into()],
         };
         let (link, publisher) = Link::start(settings, handler, metrics.clone());
-        Self { link, publisher, metrics, taken }
+        Self { link, publisher, metrics, taken, offered }
     }
 
     fn connected(&self) -> watch::Receiver<bool> {
@@ -331,6 +332,47 @@ async fn a_message_that_only_the_broker_before_would_have_taken_is_not_carried_o
             let dropped = "cic_gateway_dropped_total{what=\"too_large_for_broker\"} 5\n";
             assert!(bench.metrics.render().contains(dropped), "{}", bench.metrics.render());
             bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn no_acknowledgement_is_lost_while_the_broker_does_not_read() {
+    const MESSAGES: u16 = 20;
+    LocalSet::new()
+        .run_until(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            // Offered again and again, so that the link has something to do all the time.
+            let bench = Bench::start(listener.local_addr().unwrap().port(), 40);
+            let mut peer = Peer::accept(&listener).await;
+            peer.bring_up().await;
+            bench.until(true).await;
+            for pkid in 1..=MESSAGES {
+                peer.publish("cic/v1/a/up/text", pkid, pkid.to_string()).await;
+            }
+            bench.offered.clone().wait_for(|offers| *offers > 0).await.unwrap();
+            // More than the sockets' buffers hold, and nobody reads it.
+            let publications = 30;
+            for number in 0..publications {
+                let payload = vec![0; 1_000_000].into();
+                bench.publisher.publish(Publication { payload, ..numbered(number) }).unwrap();
+            }
+            bench.until_taken(usize::from(MESSAGES)).await;
+            let (mut acknowledged, mut published) = (Vec::new(), 0);
+            while acknowledged.len() < usize::from(MESSAGES) || published < publications {
+                let packet = tokio::time::timeout(LIMIT, peer.read()).await.expect("in time");
+                let packet = packet.expect("the connection stands");
+                match &packet {
+                    Packet::PubAck(ack) => acknowledged.push(ack.pkid),
+                    Packet::Publish(publish) if publish.retain => {
+                        published += usize::from(publish.topic.starts_with(b"cic/v1/a/down/"));
+                    }
+                    _ => {}
+                }
+                peer.acknowledge(&packet).await;
+            }
+            assert_eq!(acknowledged, (1..=MESSAGES).collect::<Vec<_>>());
+            bench.link.stop(Duration::ZERO).await;
         })
         .await;
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod scripted;
+
 use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
