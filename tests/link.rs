@@ -14,18 +14,22 @@ use cic_gateway::{
     telemetry::metrics::Metrics,
 };
 use rumqttc::v5::{AsyncClient, Event, MqttOptions, mqttbytes::QoS, mqttbytes::v5::Packet};
-use support::Mosquitto;
-use tokio::{sync::watch, task::LocalSet};
+use support::{Mosquitto, scripted::Peer};
+use tokio::{net::TcpListener, sync::watch, task::LocalSet};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn mosquitto(acl: &str) -> Mosquitto {
+    mosquitto_with(acl, "")
+}
+
+fn mosquitto_with(acl: &str, more: &str) -> Mosquitto {
     let dir = tempfile::tempdir().unwrap();
     let hash = password::hash(&"secret".into());
     std::fs::write(dir.path().join("passwd"), format!("gw:{hash}\nother:{hash}\n")).unwrap();
     let acl = format!("user gw\n{acl}\nuser other\ntopic readwrite #\n");
     std::fs::write(dir.path().join("acl"), acl).unwrap();
-    Mosquitto::start(dir.path())
+    Mosquitto::start_with(dir.path(), more)
 }
 
 struct Bench {
@@ -33,16 +37,17 @@ struct Bench {
     publisher: Publisher,
     metrics: Metrics,
     taken: Rc<RefCell<Vec<String>>>,
+    offered: watch::Receiver<usize>,
 }
 
 impl Bench {
     /// A link whose owner takes a message only at the `patience`th offer.
     fn start(port: u16, patience: usize) -> Self {
         let (metrics, taken) = (Metrics::new(), Rc::new(RefCell::new(Vec::new())));
-        let (log, mut offers) = (taken.clone(), 0);
+        let (log, (offers, offered)) = (taken.clone(), watch::channel(0));
         let handler = Box::new(move |inbound: Inbound| {
-            offers += 1;
-            if offers < patience {
+            offers.send_modify(|offers| *offers += 1);
+            if *offers.borrow() < patience {
                 return Taken::Later(inbound);
             }
             log.borrow_mut().push(String::from_utf8_lossy(&inbound.payload).into_owned());
@@ -59,7 +64,7 @@ impl Bench {
             filters: vec!["cic/v1/+/up/#".into()],
         };
         let (link, publisher) = Link::start(settings, handler, metrics.clone());
-        Self { link, publisher, metrics, taken }
+        Self { link, publisher, metrics, taken, offered }
     }
 
     fn connected(&self) -> watch::Receiver<bool> {
@@ -90,6 +95,10 @@ fn numbered(number: usize) -> Publication {
         qos: Qos::AtLeastOnce,
         retain: true,
     }
+}
+
+fn large() -> Publication {
+    Publication { payload: vec![b'x'; 5000].into(), ..numbered(1) }
 }
 
 /// An appliance's client.
@@ -222,6 +231,148 @@ async fn what_nobody_can_take_is_offered_again_in_order_and_not_acknowledged_bef
                 bench.taken.borrow().iter().map(|number| number.parse().unwrap()).collect();
             assert_eq!(taken, (0..20).collect::<Vec<_>>());
             bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_can_never_be_published_is_dropped_and_counted_and_holds_nothing_up() {
+    LocalSet::new()
+        .run_until(async {
+            let broker = mosquitto("topic readwrite #");
+            let bench = Bench::start(broker.port, 1);
+            bench.until(true).await;
+            let mut other = Other::connect(broker.port, "cic/v1/a/down/+").await;
+            for id in ["a+b", "#", "", "a\0", "\u{ffff}", &"x".repeat(70_000)] {
+                let topic =
+                    if id.is_empty() { String::new() } else { format!("cic/v1/a/down/{id}") };
+                bench.publisher.publish(Publication { topic, ..numbered(1) }).unwrap();
+            }
+            bench.publisher.publish(numbered(2)).unwrap();
+            assert_eq!(other.next().await, "2");
+            let dropped = "cic_gateway_dropped_total{what=\"unpublishable\"} 6\n";
+            assert!(bench.metrics.render().contains(dropped), "{}", bench.metrics.render());
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn the_state_of_a_whole_fleet_waits_for_the_broker_and_only_the_newest_is_published() {
+    LocalSet::new()
+        .run_until(async {
+            let mut broker = mosquitto("topic readwrite #");
+            broker.kill();
+            let bench = Bench::start(broker.port, 1);
+            let state = |number: usize, text: &'static str| Publication {
+                topic: format!("cic/v1/a{number}/down/session"),
+                payload: text.into(),
+                ..numbered(0)
+            };
+            for text in ["unpaired", "connecting", "connected"] {
+                for number in 0..12_000 {
+                    bench.publisher.publish(state(number, text)).unwrap();
+                }
+            }
+            broker.restart();
+            bench.until(true).await;
+            // Behind all of them, because it is handed in last.
+            bench.publisher.publish(state(12_000, "last")).unwrap();
+            let mut other = Other::connect(broker.port, "cic/v1/a12000/down/session").await;
+            assert_eq!(other.next().await, "last");
+            let published = "{direction=\"down\",topic=\"session\"} 12001\n";
+            assert!(bench.metrics.render().contains(published), "{}", bench.metrics.render());
+            let mut other = Other::connect(broker.port, "cic/v1/a11999/down/session").await;
+            assert_eq!(other.next().await, "connected");
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_larger_than_the_broker_takes_is_dropped_and_the_connection_stands() {
+    LocalSet::new()
+        .run_until(async {
+            let broker = mosquitto_with("topic readwrite #", "max_packet_size 2000");
+            let bench = Bench::start(broker.port, 1);
+            // Also what was handed in before the broker has said what it takes.
+            bench.publisher.publish(large()).unwrap();
+            bench.until(true).await;
+            let mut other = Other::connect(broker.port, "cic/v1/a/down/+").await;
+            bench.publisher.publish(large()).unwrap();
+            bench.publisher.publish(numbered(2)).unwrap();
+            assert_eq!(other.next().await, "2");
+            let dropped = "cic_gateway_dropped_total{what=\"too_large_for_broker\"} 2\n";
+            assert!(bench.metrics.render().contains(dropped), "{}", bench.metrics.render());
+            assert!(*bench.connected().borrow());
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_message_that_only_the_broker_before_would_have_taken_is_not_carried_over() {
+    LocalSet::new()
+        .run_until(async {
+            let mut broker = mosquitto("topic readwrite #");
+            let bench = Bench::start(broker.port, 1);
+            bench.until(true).await;
+            broker.freeze();
+            for _ in 0..5 {
+                bench.publisher.publish(Publication { retain: false, ..large() }).unwrap();
+            }
+            // They are with the connection now, and never acknowledged.
+            tokio::task::yield_now().await;
+            broker.configure("max_packet_size 2000");
+            broker.restart();
+            bench.until(true).await;
+            bench.publisher.publish(numbered(2)).unwrap();
+            let mut other = Other::connect(broker.port, "cic/v1/a/down/+").await;
+            assert_eq!(other.next().await, "2");
+            let dropped = "cic_gateway_dropped_total{what=\"too_large_for_broker\"} 5\n";
+            assert!(bench.metrics.render().contains(dropped), "{}", bench.metrics.render());
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn no_acknowledgement_is_lost_while_the_broker_does_not_read() {
+    const MESSAGES: u16 = 20;
+    LocalSet::new()
+        .run_until(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            // Offered again and again, so that the link has something to do all the time.
+            let bench = Bench::start(listener.local_addr().unwrap().port(), 40);
+            let mut peer = Peer::accept(&listener).await;
+            peer.bring_up().await;
+            bench.until(true).await;
+            for pkid in 1..=MESSAGES {
+                peer.publish("cic/v1/a/up/text", pkid, pkid.to_string()).await;
+            }
+            bench.offered.clone().wait_for(|offers| *offers > 0).await.unwrap();
+            // More than the sockets' buffers hold, and nobody reads it.
+            let publications = 30;
+            for number in 0..publications {
+                let payload = vec![0; 1_000_000].into();
+                bench.publisher.publish(Publication { payload, ..numbered(number) }).unwrap();
+            }
+            bench.until_taken(usize::from(MESSAGES)).await;
+            let (mut acknowledged, mut published) = (Vec::new(), 0);
+            while acknowledged.len() < usize::from(MESSAGES) || published < publications {
+                let packet = tokio::time::timeout(LIMIT, peer.read()).await.expect("in time");
+                let packet = packet.expect("the connection stands");
+                match &packet {
+                    Packet::PubAck(ack) => acknowledged.push(ack.pkid),
+                    Packet::Publish(publish) if publish.retain => {
+                        published += usize::from(publish.topic.starts_with(b"cic/v1/a/down/"));
+                    }
+                    _ => {}
+                }
+                peer.acknowledge(&packet).await;
+            }
+            assert_eq!(acknowledged, (1..=MESSAGES).collect::<Vec<_>>());
+            bench.link.stop(Duration::ZERO).await;
         })
         .await;
 }

@@ -8,12 +8,16 @@ use std::collections::VecDeque;
 use crate::{
     cic::{directive::Directive, message::Source},
     ids::{ContentId, DialogRequestId},
+    mqtt::topics,
 };
 
 /// Directives that may wait.
 const MAX_ENTRIES: usize = 256;
 /// Their payloads together, bytes.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// Longest id of an attachment, characters: it becomes a level of the topic that carries it.
+const MAX_CONTENT_ID: usize = 128;
 
 /// A directive that waits for its turn.
 #[derive(Debug)]
@@ -96,11 +100,14 @@ impl Queue {
     }
 }
 
-/// The `cid:` references in a payload's string values.
+/// The `cid:` references in a payload's string values. An id that no topic can carry is none: its
+/// directive is delivered without that attachment.
 fn referred(payload: &str) -> Vec<ContentId> {
     let texts = payload.split("\"cid:").skip(1);
     let ids = texts.filter_map(|text| text.split_once('"')).map(|(id, _)| id);
-    ids.filter(|id| !id.is_empty() && !id.contains('\\')).map(ContentId::from).collect()
+    ids.filter(|id| !id.contains('\\') && topics::is_level(id, MAX_CONTENT_ID))
+        .map(ContentId::from)
+        .collect()
 }
 
 #[cfg(test)]
@@ -126,6 +133,16 @@ mod tests {
         assert_eq!(found(r#"{"url":"cid:a-1","token":"t"}"#), ["a-1".into()]);
         assert_eq!(found(r#"{"a":["cid:1","http://x"],"b":{"c":"cid:2"}}"#).len(), 2);
         assert_eq!(found(r#"{"url":"https://example.net/cid:1","b":"cid:"}"#), []);
+    }
+
+    #[test]
+    fn an_id_that_no_topic_can_carry_is_no_attachment() {
+        let long = "x".repeat(129);
+        for id in ["a/b", "+", "a#b", "a\u{7f}", r"a\u0000b", long.as_str()] {
+            let payload = format!("{{\"url\":\"cid:{id}\",\"other\":\"cid:fine\"}}");
+            assert_eq!(entry(None, &payload).attachments, ["fine".into()], "{id}");
+        }
+        assert_eq!(referred(&format!("[\"cid:{}\"]", &long[1..])).len(), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Publication, Qos};
+use super::{Publication, Qos, topics};
 use crate::{
     appliance::{
         alerts::{Alert, AlertAction},
@@ -100,9 +100,7 @@ fn decode_audio(
 }
 
 fn is_utterance(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 64
-        && !text.chars().any(|c| c.is_control() || matches!(c, '/' | '+' | '#'))
+    topics::is_level(text, 64)
 }
 
 fn invalid(message: impl Into<String>) -> Wrong {

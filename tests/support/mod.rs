@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod scripted;
+
 use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -32,6 +34,11 @@ pub struct Mosquitto {
 impl Mosquitto {
     /// Starts it; `files` holds `passwd` and `acl` as `broker export` writes them.
     pub fn start(files: &Path) -> Self {
+        Self::start_with(files, "")
+    }
+
+    /// As [`Mosquitto::start`], with more lines of configuration.
+    pub fn start_with(files: &Path, more: &str) -> Self {
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
         // Mosquitto gives up root's rights: it must be able to read its files all the same.
         for name in ["passwd", "acl"] {
@@ -40,7 +47,7 @@ impl Mosquitto {
         let mosquitto = |name: &str| dir.path().join(name).display().to_string();
         let user = if is_root() { "user root\n" } else { "" };
         let config = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous false\n{user}password_file {}\nacl_file {}\n",
+            "listener {port} 127.0.0.1\nallow_anonymous false\n{user}password_file {}\nacl_file {}\n{more}\n",
             mosquitto("passwd"),
             mosquitto("acl"),
         );
@@ -48,6 +55,13 @@ impl Mosquitto {
         let child = Self::spawn(dir.path());
         wait_for_port(port, "mosquitto");
         Self { child, port, dir }
+    }
+
+    /// More lines of configuration, from the next [`Mosquitto::restart`] on.
+    pub fn configure(&self, more: &str) {
+        let path = self.dir.path().join("mosquitto.conf");
+        let config = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{config}{more}\n")).unwrap();
     }
 
     fn spawn(dir: &Path) -> Child {

@@ -7,18 +7,24 @@
 //! |---|---|
 //! | `mod.rs` | settings, start and stop |
 //! | `poller.rs` | the polling task, and whether the connection really lives |
-//! | `publisher.rs` | the publishing task and its queue |
+//! | `publisher.rs` | the publishing task |
+//! | `outbox.rs` | its queue |
 //! | `inflight.rs` | what is not acknowledged, and goes out again after a loss |
+//! | `packet.rs` | what can never be published |
+//! | `reminder.rs` | how often the log says the same thing |
 
 mod inflight;
+mod outbox;
+mod packet;
 mod poller;
 mod publisher;
+mod reminder;
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::Duration,
 };
 
@@ -36,8 +42,11 @@ use tokio::{
 
 use super::{Inbound, Publication, Qos, topics};
 use crate::{secret::Secret, telemetry::metrics::Metrics};
+pub use outbox::Backlog;
 use poller::{Poller, Watch};
-pub use publisher::{Backlog, Publisher};
+pub use publisher::Publisher;
+use publisher::Sender;
+use reminder::Reminder;
 
 /// Largest packet from the broker, bytes.
 const MAX_PACKET: u32 = 1024 * 1024;
@@ -100,8 +109,9 @@ impl Link {
     /// Starts the connection on the current thread (`spawn_local`) and keeps it up for ever.
     pub fn start(settings: LinkSettings, handler: Handler, metrics: Metrics) -> (Self, Publisher) {
         let settings = Rc::new(settings);
-        let (publisher, inbox) = Publisher::new();
+        let publisher = Publisher::new();
         let (connection, connected) = watch::channel(false);
+        let (limit, largest) = watch::channel(None);
         let (client, events) = build(&settings);
         let client = Rc::new(RefCell::new(client));
         let stopping = Rc::new(Cell::new(false));
@@ -117,15 +127,19 @@ impl Link {
             later: VecDeque::new(),
             watch: Watch::new(),
             window: INFLIGHT,
+            limit,
+            reminder: Reminder::default(),
         };
         let poller = tokio::task::spawn_local(poller.run(events));
-        let sender = tokio::task::spawn_local(publisher::send(
-            inbox,
-            publisher.waiting.clone(),
-            client.clone(),
+        let sender = Sender {
+            queue: publisher.clone(),
+            client: client.clone(),
             metrics,
-            settings.topic_root.clone(),
-        ));
+            root: settings.topic_root.clone(),
+            reminder: Reminder::default(),
+            limit: largest,
+        };
+        let sender = tokio::task::spawn_local(sender.run());
         let link = Self {
             connected,
             publisher: publisher.clone(),
@@ -161,9 +175,7 @@ impl Link {
         if !*self.connected.borrow() {
             return;
         }
-        while self.publisher.waiting.messages.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.publisher.settled().await;
         self.stopping.set(true);
         let client = self.client.borrow().clone();
         // Requests are written in order: this one goes after everything that was published.

@@ -23,9 +23,15 @@ use rumqttc::{
         },
     },
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Interval, MissedTickBehavior, interval},
+};
 
-use super::{Handler, INFLIGHT, LinkSettings, RETRY, Taken, build, inflight::Inflight, status};
+use super::{
+    Handler, INFLIGHT, LinkSettings, RETRY, Taken, build, inflight::Inflight, packet,
+    reminder::Reminder, status,
+};
 use crate::{
     mqtt::{Inbound, topics},
     telemetry::metrics::Metrics,
@@ -54,6 +60,10 @@ pub(super) struct Poller {
     pub(super) watch: Watch,
     /// How many publishes the broker takes unacknowledged.
     pub(super) window: u16,
+    /// The largest packet that the broker takes, bytes; nothing until it has accepted this
+    /// connection. rumqttc keeps what is larger and fails on it, on every connection anew.
+    pub(super) limit: watch::Sender<Option<u32>>,
+    pub(super) reminder: Reminder,
 }
 
 /// What tells a living connection from one that only looks so.
@@ -78,41 +88,44 @@ impl Watch {
     }
 }
 
+/// What is due from time to time.
+struct Ticks {
+    retry: Interval,
+    beat: Interval,
+}
+
+impl Ticks {
+    fn new() -> Self {
+        let (mut retry, mut beat) = (interval(RETRY), interval(HEARTBEAT));
+        // Ticks that were missed while the connection was away are of no use.
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { retry, beat }
+    }
+}
+
+enum Next {
+    Event(Result<Event, ConnectionError>),
+    /// The connection only looks alive; why.
+    Stale(&'static str),
+}
+
 impl Poller {
     pub(super) async fn run(mut self, mut events: EventLoop) {
         let mut back_off = BACK_OFF.0;
-        let mut retry = tokio::time::interval(RETRY);
-        let mut beat = tokio::time::interval(HEARTBEAT);
+        let mut ticks = Ticks::new();
         let mut again = VecDeque::new();
         loop {
-            let event = tokio::select! {
-                event = events.poll() => event,
-                () = self.resubscribe.notified() => {
-                    self.subscribe();
-                    continue;
-                }
-                _ = retry.tick(), if !self.later.is_empty() => {
-                    self.retry();
-                    continue;
-                }
-                _ = beat.tick() => {
-                    if let Some(why) = self.beat() {
-                        tracing::warn!("{why}; connecting anew");
-                        self.rebuild(&mut events, &mut again);
-                    }
-                    continue;
-                }
-            };
-            match event {
-                Ok(Event::Incoming(packet)) => {
+            match self.next(&mut events, &mut ticks).await {
+                Next::Event(Ok(Event::Incoming(packet))) => {
                     if matches!(packet, Packet::ConnAck(_)) {
                         back_off = BACK_OFF.0;
                     }
                     self.incoming(packet);
                     self.publish_again(&mut events, &mut again);
                 }
-                Ok(Event::Outgoing(sent)) => self.outgoing(&sent),
-                Err(error) => {
+                Next::Event(Ok(Event::Outgoing(sent))) => self.outgoing(&sent),
+                Next::Event(Err(error)) => {
                     self.rebuild(&mut events, &mut again);
                     if self.stopping.get() {
                         return;
@@ -121,6 +134,30 @@ impl Poller {
                     tokio::time::sleep(back_off.mul_f64(rand::random_range(0.66..1.5))).await;
                     back_off = (back_off * 2).min(BACK_OFF.1);
                 }
+                Next::Stale(why) => {
+                    tracing::warn!("{why}; connecting anew");
+                    self.rebuild(&mut events, &mut again);
+                }
+            }
+        }
+    }
+
+    /// Waits for what the connection yields, and does meanwhile what is due.
+    ///
+    /// A poll that has begun is never given up, unless the whole connection is: under
+    /// back-pressure it waits in the middle of writing a packet, and what it has taken from
+    /// rumqttc's queue, an acknowledgement for example, would be lost with it.
+    async fn next(&mut self, events: &mut EventLoop, ticks: &mut Ticks) -> Next {
+        let mut poll = std::pin::pin!(events.poll());
+        let resubscribe = self.resubscribe.clone();
+        loop {
+            tokio::select! {
+                event = &mut poll => return Next::Event(event),
+                () = resubscribe.notified() => self.subscribe(),
+                _ = ticks.retry.tick(), if !self.later.is_empty() => self.retry(),
+                _ = ticks.beat.tick() => if let Some(why) = self.beat() {
+                    return Next::Stale(why);
+                },
             }
         }
     }
@@ -140,19 +177,25 @@ impl Poller {
         again.extend(unsent);
         self.lost();
         let (client, fresh) = build(&self.settings);
+        self.limit.send_replace(None);
         self.client.replace(client);
         *events = fresh;
     }
 
     /// Lets out what the lost connection had not had acknowledged, before anything newer and no
     /// more than the broker's window allows: rumqttc would overwrite what exceeds it.
-    fn publish_again(&self, events: &mut EventLoop, again: &mut VecDeque<Publish>) {
+    fn publish_again(&mut self, events: &mut EventLoop, again: &mut VecDeque<Publish>) {
+        let Some(limit) = *self.limit.borrow() else { return };
         let window = usize::from(self.window);
         while events.state.collision.is_none()
             && usize::from(events.state.inflight()) + events.pending.len() < window
             && let Some(publish) = again.pop_front()
         {
-            events.pending.push_back(Request::Publish(publish));
+            // Another broker, or the same one with another configuration.
+            match packet::check(&publish.topic, publish.payload.len(), limit) {
+                Ok(()) => events.pending.push_back(Request::Publish(publish)),
+                Err(never) => never.drop(&self.metrics, &mut self.reminder),
+            }
         }
     }
 
@@ -165,8 +208,11 @@ impl Poller {
     fn incoming(&mut self, packet: Packet) {
         match packet {
             Packet::ConnAck(answer) => {
-                let told = answer.properties.and_then(|properties| properties.receive_max);
-                self.window = told.unwrap_or(INFLIGHT).min(INFLIGHT);
+                let told = answer.properties.as_ref();
+                let window = told.and_then(|properties| properties.receive_max);
+                self.window = window.unwrap_or(INFLIGHT).min(INFLIGHT);
+                let limit = told.and_then(|properties| properties.max_packet_size);
+                self.limit.send_replace(Some(limit.unwrap_or(packet::LARGEST)));
                 self.subscribe();
             }
             Packet::SubAck(answer) => self.subscribed(&answer),
