@@ -20,8 +20,9 @@ use crate::{
     },
     clock::{SharedClock, SystemClock},
     config::Config,
-    http::{self, Readiness},
+    http::{self, Readiness, api::Api},
     mqtt::{link::Link, link::LinkSettings, topics},
+    provisioning::Provisioning,
     secret::Secret,
     shard::{Router, Shard},
     store::{self, SharedStore, doings::Saver},
@@ -79,7 +80,7 @@ impl Gateway {
             session,
             link: Policy::default(),
             handshakes: RefCell::new(Handshakes::per_second(HANDSHAKES_PER_SECOND)),
-            clock,
+            clock: clock.clone(),
             metrics: metrics.clone(),
             topic_root: config.mqtt.topic_root.clone(),
             max_utterance: config.limits.max_utterance,
@@ -89,7 +90,10 @@ impl Gateway {
         let (draining, is_draining) = watch::channel(false);
         let connected = shard.connected();
         let ready = Ready { store: store.clone(), connected, draining: is_draining };
-        let http = http::start(config.http.listen, metrics.clone(), Arc::new(ready))
+        let provisioning = provisioning(config, &store, clock)?;
+        let api = Api { provisioning, desk: shard.desk() };
+        let (listen, token) = (config.http.listen, &config.http.admin_token);
+        let http = http::start(listen, token, metrics.clone(), Arc::new(ready), api)
             .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
         tracing::info!(http = %http.addr, "gateway started");
         Ok(Self {
@@ -173,6 +177,19 @@ pub fn auth_client(config: &Config) -> Result<AuthClient> {
         client_secret: auth.client_secret.clone(),
         user_agent: config.cic.user_agent.clone(),
     })?)
+}
+
+/// What provisions appliances, as configured.
+///
+/// # Errors
+/// When the auth API's URI or trust anchor cannot be used.
+pub fn provisioning(
+    config: &Config,
+    store: &SharedStore,
+    clock: SharedClock,
+) -> Result<Provisioning> {
+    let max_appliances = config.limits.max_appliances;
+    Ok(Provisioning { store: store.clone(), auth: auth_client(config)?, clock, max_appliances })
 }
 
 /// The MQTT user name of the gateway itself.

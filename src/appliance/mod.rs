@@ -17,6 +17,7 @@
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
+//! | [`snapshot`] | what operators see |
 //! | [`complaints`] | `down/error`, at most ten in ten seconds |
 
 pub mod actor;
@@ -33,4 +34,5 @@ pub mod message;
 pub mod outbox;
 pub mod queue;
 pub mod registry;
+pub mod snapshot;
 pub mod speech;

@@ -86,6 +86,11 @@ impl Registry {
         any_new
     }
 
+    /// The actor of an appliance.
+    pub fn addr(&self, id: &ApplianceId) -> Option<&Addr<ApplianceActor>> {
+        self.entries.get(id).map(|entry| &entry.addr)
+    }
+
     /// Hands a message to its appliance's actor.
     pub fn route(&mut self, inbound: Inbound) -> Taken {
         let Some((id, rest)) = topics::split(&self.env.topic_root, &inbound.topic) else {

@@ -3,6 +3,8 @@
 //! Started and stopped by [`crate::app`]. Nothing above knows how many shards there are; a home
 //! hub has one.
 
+pub mod desk;
+
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
 use tokio::{
@@ -15,6 +17,7 @@ use crate::{
     mqtt::link::{Handler, Link},
     store::{SharedStore, StoreError},
 };
+use desk::Desk;
 
 /// How often the store is asked whether `cic-gateway appliance ...` has changed anything, and the
 /// actors are checked for panics.
@@ -44,6 +47,8 @@ pub struct Shard {
     registry: Rc<RefCell<Option<Registry>>>,
     link: Link,
     follower: JoinHandle<()>,
+    desk: Desk,
+    clerk: JoinHandle<()>,
 }
 
 impl Shard {
@@ -64,12 +69,18 @@ impl Shard {
         let follow =
             Follower { registry: registry.clone(), store, revision, connected, resubscribe };
         let follower = tokio::task::spawn_local(follow.run());
-        Ok(Self { registry, link, follower })
+        let (desk, clerk) = Desk::open(registry.clone());
+        Ok(Self { registry, link, follower, desk, clerk })
     }
 
     /// Whether the broker connection stands.
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.link.connected()
+    }
+
+    /// The way to this shard's appliances, from any thread.
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
     }
 
     /// Lets the actors finish what is under way, publishes what is queued, disconnects.
@@ -80,6 +91,7 @@ impl Shard {
         if tokio::time::timeout(STOP_ACTORS, all).await.is_err() {
             tracing::warn!("some appliances' sessions did not close in time");
         }
+        self.clerk.abort();
         self.link.stop(STOP_LINK).await;
     }
 }

@@ -10,6 +10,13 @@ use crate::{
     secret::Secret,
 };
 
+/// `model_id` of an appliance that names none.
+pub const DEFAULT_MODEL: &str = "generic";
+/// Language of an appliance that names none.
+pub const DEFAULT_LANG: &str = "ko";
+/// Languages that CLOVA understands.
+pub const LANGS: [&str; 3] = ["ko", "en", "ja"];
+
 /// What a new appliance is given; everything else is made.
 #[derive(Debug, Clone)]
 pub struct NewAppliance {
