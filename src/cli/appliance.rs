@@ -12,7 +12,10 @@ use crate::{
     ids::ApplianceId,
     provisioning::Provisioning,
     secret::Secret,
-    store::{Appliance, provision::NewAppliance},
+    store::{
+        Appliance,
+        provision::{DEFAULT_LANG, DEFAULT_MODEL, LANGS, NewAppliance},
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -27,10 +30,10 @@ pub enum ApplianceCommand {
         /// 1 to 64 of A-Z a-z 0-9 _ -
         id: ApplianceId,
         /// CLOVA's model id
-        #[arg(long, default_value = "generic")]
+        #[arg(long, default_value = DEFAULT_MODEL)]
         model: String,
         /// Language of its requests
-        #[arg(long, default_value = "ko", value_parser = ["ko", "en", "ja"])]
+        #[arg(long, default_value = DEFAULT_LANG, value_parser = LANGS)]
         lang: String,
         /// CLOVA's device id [default: a random UUID]
         #[arg(long)]

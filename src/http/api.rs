@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use actix_web::{HttpResponse, http::StatusCode, web};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::StatusCode, web};
+use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -98,7 +99,7 @@ struct Add {
     device_id: Option<String>,
 }
 
-async fn add(state: State, body: web::Bytes) -> Answer {
+async fn add(state: State, Body(body): Body) -> Answer {
     let Add { id, model_id, lang, device_id } = read(&body)?;
     let lang = lang.unwrap_or_else(|| DEFAULT_LANG.to_owned());
     if !LANGS.contains(&lang.as_str()) {
@@ -140,7 +141,7 @@ struct Pair {
     code: Secret,
 }
 
-async fn pair(state: State, id: web::Path<String>, body: web::Bytes) -> Answer {
+async fn pair(state: State, id: web::Path<String>, Body(body): Body) -> Answer {
     let Pair { code } = read(&body)?;
     if code.is_empty() {
         return Err(unprocessable("code is empty"));
@@ -178,7 +179,7 @@ struct Text {
     text: String,
 }
 
-async fn text(state: State, id: web::Path<String>, body: web::Bytes) -> Answer {
+async fn text(state: State, id: web::Path<String>, Body(body): Body) -> Answer {
     let Text { text } = read(&body)?;
     if text.trim().is_empty() {
         return Err(unprocessable("text is empty"));
@@ -190,6 +191,25 @@ async fn text(state: State, id: web::Path<String>, body: web::Bytes) -> Answer {
             Err(Problem::new(StatusCode::CONFLICT, message))
         }
         Err(refused) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, refused.message)),
+    }
+}
+
+/// A request's body; too large a one is a problem like any other.
+struct Body(web::Bytes);
+
+impl FromRequest for Body {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = web::Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let problem = |error: actix_web::Error| {
+                let status = error.as_response_error().status_code();
+                Problem::new(status, format!("the body cannot be read: {error}"))
+            };
+            body.await.map(Self).map_err(problem)
+        })
     }
 }
 
