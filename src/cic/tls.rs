@@ -1,7 +1,7 @@
 //! One shared TLS client configuration a process: a configuration each would cost 12 KiB an
 //! appliance. Called by [`crate::app`], [`super::auth`] and the command line.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore,
@@ -72,6 +72,54 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 fn with_alpn(mut config: ClientConfig, alpn: &[&str]) -> Arc<ClientConfig> {
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     Arc::new(config)
+}
+
+/// Why TLS failed, if that is what an error of a network library comes from.
+pub fn reason<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(reason) = error.downcast_ref() {
+            return Some(reason);
+        }
+        // An I/O error names what its content comes from, not the content itself.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// What has to be mended when TLS with this host failed, in the configuration's `section`.
+pub fn explain(error: &rustls::Error, host: &str, section: &str) -> String {
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
+    match error {
+        Tls::InvalidCertificate(Certificate::UnknownIssuer) => format!(
+            "the certificate of {host} is signed by nobody whom we trust: {section}.ca_file must \
+             hold the certificate of the authority that signed it"
+        ),
+        Tls::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => format!("the certificate of {host} is for another name ({error})"),
+        Tls::InvalidCertificate(why) => {
+            format!("the certificate of {host} cannot be accepted ({why})")
+        }
+        Tls::AlertReceived(Alert::CertificateRequired) => format!(
+            "{host} wants a client certificate: {section}.client_cert_file, \
+             {section}.client_key_file"
+        ),
+        Tls::AlertReceived(
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::UnsupportedCertificate,
+        ) => format!(
+            "{host} does not accept our client certificate ({error}): {section}.client_cert_file"
+        ),
+        other => format!("TLS with {host} failed: {other}"),
+    }
 }
 
 #[cfg(test)]
