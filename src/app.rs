@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 #[cfg(feature = "broker")]
-use crate::mqtt::broker::{Broker, BrokerSettings, Users};
+use crate::mqtt::broker::{Broker, BrokerSettings, GatewayLogin, Users};
 use crate::{
     appliance::env::{Env, Handshakes},
     cic::{auth::AuthClient, auth::AuthSettings, link::Policy, session::SessionSettings, tls},
@@ -165,6 +165,11 @@ pub fn gateway_user(config: &Config) -> &str {
     }
 }
 
+/// The names that the gateway has at the broker, and no appliance may have.
+pub fn gateway_names(config: &Config) -> [&str; 2] {
+    [gateway_user(config), &config.mqtt.client_id]
+}
+
 fn session_settings(config: &Config) -> Result<SessionSettings> {
     let cic = &config.cic;
     let base_uri: http_types::Uri = cic.base_uri.parse().context("cic.base_uri is no URI")?;
@@ -273,8 +278,9 @@ async fn start_broker(config: &Config, store: &SharedStore) -> Result<Option<Bro
         tls,
         topic_root: config.mqtt.topic_root.clone(),
     };
-    let gateway = gateway_user(config).to_owned();
-    let users = Arc::new(StoredUsers { store: store.clone(), gateway: gateway.clone() });
+    let (user, client_id) = (gateway_user(config).to_owned(), config.mqtt.client_id.clone());
+    let users = Arc::new(StoredUsers { store: store.clone(), gateway: user.clone() });
+    let gateway = GatewayLogin { user, client_id };
     let started = Broker::start(settings, users, gateway).await;
     Ok(Some(started.with_context(|| format!("broker.listen: {} cannot be used", broker.listen))?))
 }

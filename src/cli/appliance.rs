@@ -87,6 +87,7 @@ async fn perform(
     let now = SystemClock.now();
     match command {
         ApplianceCommand::Add { id, model, lang, device_id } => {
+            provision::check_id(&id, &app::gateway_names(config))?;
             let count = store.list().await?.len();
             anyhow::ensure!(
                 count < config.limits.max_appliances,

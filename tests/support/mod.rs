@@ -2,6 +2,7 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod cli;
 pub mod logs;
 pub mod scripted;
 
