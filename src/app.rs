@@ -241,10 +241,12 @@ fn broker_address(config: &Config) -> Result<Address> {
     Ok((host, port, Some(tls.context("mqtt.ca_file, mqtt.client_cert_file")?)))
 }
 
-/// Over TLS the gateway trusts the embedded broker's own certificate file.
+/// Over TLS the gateway trusts exactly the embedded broker's own certificate.
 fn broker_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>> {
-    let cert = read_pem(&config.broker.cert_file, "broker.cert_file")?;
-    Ok(cert.map(|cert| tls::client_config(Some(&cert), &[])).transpose()?)
+    let Some(cert) = read_pem(&config.broker.cert_file, "broker.cert_file")? else {
+        return Ok(None);
+    };
+    Ok(Some(tls::pinned(&cert).context("broker.cert_file")?))
 }
 
 fn loopback_of(addr: SocketAddr) -> std::net::IpAddr {
