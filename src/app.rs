@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::{sync::watch, task::JoinHandle};
 
 #[cfg(feature = "broker")]
-use crate::mqtt::broker::{Broker, BrokerSettings, Users};
+use crate::mqtt::broker::{Broker, BrokerSettings, GatewayLogin, Users};
 use crate::{
     appliance::{
         alerts::AlertSettings,
@@ -31,8 +31,10 @@ use crate::{
 
 /// Handshakes with CIC a second, over all appliances of a process.
 const HANDSHAKES_PER_SECOND: u32 = 200;
-/// How long the last saves may take at the end.
+/// How long the last saves may take at the end. All bounds of the end together stay below 10 s.
 const STOP_SAVING: Duration = Duration::from_secs(1);
+/// How long the store's connections may take to close.
+const STOP_STORE: Duration = Duration::from_secs(1);
 /// Audio that may wait for flow control in one upload: 2 s.
 const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
 
@@ -144,11 +146,15 @@ impl Gateway {
             tracing::error!("the store did not take the last changes of alerts in time");
         }
         #[cfg(feature = "broker")]
-        if let Some(broker) = self.broker {
-            broker.stop().await;
-        }
-        self.http.stop().await;
-        self.store.close().await;
+        let broker = async {
+            if let Some(broker) = self.broker {
+                broker.stop().await;
+            }
+        };
+        #[cfg(not(feature = "broker"))]
+        let broker = std::future::ready(());
+        let store = tokio::time::timeout(STOP_STORE, self.store.close());
+        let _ = tokio::join!(broker, self.http.stop(), store);
         tracing::info!("gateway stopped");
     }
 }
@@ -188,8 +194,13 @@ pub fn provisioning(
     store: &SharedStore,
     clock: SharedClock,
 ) -> Result<Provisioning> {
-    let max_appliances = config.limits.max_appliances;
-    Ok(Provisioning { store: store.clone(), auth: auth_client(config)?, clock, max_appliances })
+    Ok(Provisioning {
+        store: store.clone(),
+        auth: auth_client(config)?,
+        clock,
+        max_appliances: config.limits.max_appliances,
+        gateway_names: gateway_names(config).map(str::to_owned),
+    })
 }
 
 /// The MQTT user name of the gateway itself.
@@ -198,6 +209,11 @@ pub fn gateway_user(config: &Config) -> &str {
         "" => &config.mqtt.client_id,
         name => name,
     }
+}
+
+/// The names that the gateway has at the broker, and no appliance may have.
+pub fn gateway_names(config: &Config) -> [&str; 2] {
+    [gateway_user(config), &config.mqtt.client_id]
 }
 
 fn session_settings(config: &Config) -> Result<SessionSettings> {
@@ -282,10 +298,12 @@ fn broker_address(config: &Config) -> Result<Address> {
     Ok((host, port, Some(tls.context("mqtt.ca_file, mqtt.client_cert_file")?)))
 }
 
-/// Over TLS the gateway trusts the embedded broker's own certificate file.
+/// Over TLS the gateway trusts exactly the embedded broker's own certificate.
 fn broker_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>> {
-    let cert = read_pem(&config.broker.cert_file, "broker.cert_file")?;
-    Ok(cert.map(|cert| tls::client_config(Some(&cert), &[])).transpose()?)
+    let Some(cert) = read_pem(&config.broker.cert_file, "broker.cert_file")? else {
+        return Ok(None);
+    };
+    Ok(Some(tls::pinned(&cert).context("broker.cert_file")?))
 }
 
 fn loopback_of(addr: SocketAddr) -> std::net::IpAddr {
@@ -319,8 +337,9 @@ async fn start_broker(config: &Config, store: &SharedStore) -> Result<Option<Bro
         tls,
         topic_root: config.mqtt.topic_root.clone(),
     };
-    let gateway = gateway_user(config).to_owned();
-    let users = Arc::new(StoredUsers { store: store.clone(), gateway: gateway.clone() });
+    let (user, client_id) = (gateway_user(config).to_owned(), config.mqtt.client_id.clone());
+    let users = Arc::new(StoredUsers { store: store.clone(), gateway: user.clone() });
+    let gateway = GatewayLogin { user, client_id };
     let started = Broker::start(settings, users, gateway).await;
     Ok(Some(started.with_context(|| format!("broker.listen: {} cannot be used", broker.listen))?))
 }

@@ -19,6 +19,9 @@ pub enum ProvisionError {
     /// The id is taken.
     #[error("an appliance with this id exists already")]
     Duplicate,
+    /// The id is the gateway's own name at the broker.
+    #[error("{0}")]
+    Reserved(#[from] provision::Reserved),
     /// `limits.max_appliances` is reached.
     #[error("limits.max_appliances ({0}) is reached")]
     Full(usize),
@@ -63,14 +66,18 @@ pub struct Provisioning {
     pub clock: SharedClock,
     /// `limits.max_appliances`.
     pub max_appliances: usize,
+    /// The gateway's own names at the broker, which no appliance may have.
+    pub gateway_names: [String; 2],
 }
 
 impl Provisioning {
     /// Adds an appliance; returns it with its MQTT password, which is known only now.
     ///
     /// # Errors
-    /// [`ProvisionError::Duplicate`], [`ProvisionError::Full`], or the store's.
+    /// [`ProvisionError::Duplicate`], [`ProvisionError::Full`], [`ProvisionError::Reserved`], or
+    /// the store's.
     pub async fn add(&self, new: NewAppliance) -> Result<(Appliance, Secret), ProvisionError> {
+        provision::check_id(&new.id, &self.gateway_names.each_ref().map(String::as_str))?;
         if self.store.list().await?.len() >= self.max_appliances {
             return Err(ProvisionError::Full(self.max_appliances));
         }

@@ -126,6 +126,7 @@ async fn what_cannot_be_used_is_refused_by_its_kind() {
         (Method::POST, "/api/v1/appliances", "{}", 422),
         (Method::POST, "/api/v1/appliances", r#"{"id": "a b"}"#, 422),
         (Method::POST, "/api/v1/appliances", r#"{"id": "gateway"}"#, 422),
+        (Method::POST, "/api/v1/appliances", r#"{"id": "cic-gateway"}"#, 422),
         (Method::POST, "/api/v1/appliances", r#"{"id": "b", "lang": "fr"}"#, 422),
         (Method::POST, "/api/v1/appliances", r#"{"id": "b", "color": "red"}"#, 422),
         (Method::POST, "/api/v1/appliances", r#"{"id": "b", "modelId": ""}"#, 422),

@@ -15,6 +15,7 @@ use super::{
     actor::{ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, Provisioned, Shared, Stop},
     env::Env,
     ledger::Kept,
+    recent::Recent,
 };
 use crate::{
     ids::{ApplianceId, UtteranceId},
@@ -32,6 +33,7 @@ struct Entry {
     /// The last message of each retained topic: a respawned actor needs them again, and the
     /// broker sends them only with a new subscription.
     retained: BTreeMap<String, Bytes>,
+    recent: Recent,
 }
 
 /// The actors of one shard.
@@ -109,6 +111,10 @@ impl Registry {
         {
             entry.retained.insert(rest.to_owned(), Bytes::copy_from_slice(&inbound.payload));
         }
+        if inbound.repeated && entry.recent.has(rest, &inbound.payload) {
+            self.env.metrics.dropped.with_label_values(&["repeated"]).inc();
+            return Taken::Yes;
+        }
         let message = FromAppliance {
             topic: rest.to_owned(),
             payload: inbound.payload.clone(),
@@ -116,7 +122,13 @@ impl Registry {
             received: inbound.received,
         };
         match entry.addr.try_send(message) {
-            Ok(()) => Taken::Yes,
+            Ok(()) => {
+                // Audio is delivered at most once.
+                if !rest.starts_with("up/audio/") {
+                    entry.recent.note(rest, &inbound.payload);
+                }
+                Taken::Yes
+            }
             Err(SendError::Full(message)) => match message.topic.strip_prefix("up/audio/") {
                 Some(utterance) => self.lose_audio(id.to_owned().as_str(), utterance),
                 None => Taken::Later(inbound),
@@ -182,7 +194,13 @@ impl Registry {
     fn spawn(&self, record: store::Appliance, shared: Rc<Shared>, respawned: bool) -> Entry {
         let actor =
             ApplianceActor::new(record.clone(), self.env.clone(), shared.clone(), respawned);
-        Entry { addr: actor.start(), record, shared, retained: BTreeMap::new() }
+        Entry {
+            addr: actor.start(),
+            record,
+            shared,
+            retained: BTreeMap::new(),
+            recent: Recent::default(),
+        }
     }
 
     fn lose_audio(&mut self, id: &str, utterance: &str) -> Taken {

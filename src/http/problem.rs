@@ -54,7 +54,9 @@ impl From<ProvisionError> for Problem {
         let status = match &error {
             ProvisionError::Duplicate | ProvisionError::Full(_) => StatusCode::CONFLICT,
             ProvisionError::NotFound => StatusCode::NOT_FOUND,
-            ProvisionError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ProvisionError::Refused(_) | ProvisionError::Reserved(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             ProvisionError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     appliance::{env::Env, registry::Registry},
-    mqtt::link::{Handler, Link},
+    mqtt::link::{Handler, Heard, Link, Taken},
     store::{SharedStore, StoreError},
 };
 use desk::Desk;
@@ -23,9 +23,9 @@ use desk::Desk;
 /// actors are checked for panics.
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How long stopping actors may take: their own 5 s for what is under way, and a little more.
-const STOP_ACTORS: Duration = Duration::from_secs(7);
+const STOP_ACTORS: Duration = Duration::from_secs(6);
 /// How long the publisher may take to empty its queue at the end.
-const STOP_LINK: Duration = Duration::from_secs(2);
+const STOP_LINK: Duration = Duration::from_secs(1);
 
 /// The routing end of a shard, made before its broker connection.
 #[derive(Clone, Default)]
@@ -35,9 +35,13 @@ impl Router {
     /// What the broker connection hands its messages to.
     pub fn handler(&self) -> Handler {
         let registry = self.0.clone();
-        Box::new(move |inbound| match registry.borrow_mut().as_mut() {
-            Some(registry) => registry.route(inbound),
-            None => crate::mqtt::link::Taken::Later(inbound),
+        Box::new(move |heard| match (heard, registry.borrow_mut().as_mut()) {
+            (Heard::Message(inbound), Some(registry)) => registry.route(inbound),
+            (Heard::Message(inbound), None) => Taken::Later(inbound),
+            (Heard::Lost, registry) => {
+                registry.into_iter().for_each(|registry| registry.broker_lost());
+                Taken::Yes
+            }
         })
     }
 }
@@ -119,10 +123,8 @@ impl Follower {
                 changed = self.connected.changed() => {
                     if changed.is_err() { return }
                     let connected = *self.connected.borrow_and_update();
-                    match (was_connected, connected) {
-                        (true, true) => self.with(Registry::broker_returned),
-                        (true, false) => self.with(Registry::broker_lost),
-                        (false, _) => {}
+                    if connected && was_connected {
+                        self.with(Registry::broker_returned);
                     }
                     was_connected |= connected;
                 }

@@ -6,7 +6,9 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | settings, start and stop |
-//! | `poller.rs` | the polling task, and whether the connection really lives |
+//! | `poller.rs` | the polling task |
+//! | `watch.rs` | whether the connection really lives |
+//! | `trouble.rs` | why there is none, for the log |
 //! | `publisher.rs` | the publishing task |
 //! | `outbox.rs` | its queue |
 //! | `inflight.rs` | what is not acknowledged, and goes out again after a loss |
@@ -19,13 +21,15 @@ mod packet;
 mod poller;
 mod publisher;
 mod reminder;
+mod trouble;
+mod watch;
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rumqttc::{
@@ -36,17 +40,18 @@ use rumqttc::{
     },
 };
 use tokio::{
-    sync::{Notify, watch},
+    sync::{self, Notify},
     task::JoinHandle,
 };
 
 use super::{Inbound, Publication, Qos, topics};
 use crate::{secret::Secret, telemetry::metrics::Metrics};
 pub use outbox::Backlog;
-use poller::{Poller, Watch};
+use poller::Poller;
 pub use publisher::Publisher;
 use publisher::Sender;
 use reminder::Reminder;
+use watch::Watch;
 
 /// Largest packet from the broker, bytes.
 const MAX_PACKET: u32 = 1024 * 1024;
@@ -89,13 +94,22 @@ pub enum Taken {
     Later(Inbound),
 }
 
-/// Takes each message, on the link's own thread. Must not block.
-pub type Handler = Box<dyn FnMut(Inbound) -> Taken>;
+/// What comes from the broker, in order.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message.
+    Message(Inbound),
+    /// The connection over which the messages before came is gone.
+    Lost,
+}
+
+/// Takes what comes, on the link's own thread. Must not block.
+pub type Handler = Box<dyn FnMut(Heard) -> Taken>;
 
 /// A running broker connection.
 #[derive(Debug)]
 pub struct Link {
-    connected: watch::Receiver<bool>,
+    connected: sync::watch::Receiver<bool>,
     publisher: Publisher,
     stopping: Rc<Cell<bool>>,
     resubscribe: Rc<Notify>,
@@ -110,8 +124,8 @@ impl Link {
     pub fn start(settings: LinkSettings, handler: Handler, metrics: Metrics) -> (Self, Publisher) {
         let settings = Rc::new(settings);
         let publisher = Publisher::new();
-        let (connection, connected) = watch::channel(false);
-        let (limit, largest) = watch::channel(None);
+        let (connection, connected) = sync::watch::channel(false);
+        let (limit, largest) = sync::watch::channel(None);
         let (client, events) = build(&settings);
         let client = Rc::new(RefCell::new(client));
         let stopping = Rc::new(Cell::new(false));
@@ -125,10 +139,13 @@ impl Link {
             connection,
             stopping: stopping.clone(),
             later: VecDeque::new(),
-            watch: Watch::new(),
+            watch: Watch::new(Instant::now()),
             window: INFLIGHT,
             limit,
             reminder: Reminder::default(),
+            refusals: Reminder::default(),
+            beat: None,
+            heard: false,
         };
         let poller = tokio::task::spawn_local(poller.run(events));
         let sender = Sender {
@@ -154,7 +171,7 @@ impl Link {
     }
 
     /// Whether the broker has accepted us and the subscriptions stand; changes are seen.
-    pub fn connected(&self) -> watch::Receiver<bool> {
+    pub fn connected(&self) -> sync::watch::Receiver<bool> {
         self.connected.clone()
     }
 
