@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod logs;
+pub mod pki;
 pub mod scripted;
 
 use std::{
