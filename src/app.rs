@@ -216,7 +216,11 @@ pub fn gateway_names(config: &Config) -> [&str; 2] {
     [gateway_user(config), &config.mqtt.client_id]
 }
 
-fn session_settings(config: &Config) -> Result<SessionSettings> {
+/// What every session with CIC needs.
+///
+/// # Errors
+/// When the URI, the trust anchor or the User-Agent cannot be used.
+pub fn session_settings(config: &Config) -> Result<SessionSettings> {
     let cic = &config.cic;
     let base_uri: http_types::Uri = cic.base_uri.parse().context("cic.base_uri is no URI")?;
     let ca = read_pem(&cic.ca_file, "cic.ca_file")?;
@@ -254,52 +258,62 @@ async fn link_settings(
     store: &SharedStore,
     embedded: Option<SocketAddr>,
 ) -> Result<LinkSettings> {
-    let mqtt = &config.mqtt;
-    let (host, port, tls) = match embedded {
-        Some(addr) => (loopback_of(addr).to_string(), addr.port(), broker_tls(config)?),
-        None => broker_address(config)?,
-    };
-    let (username, password) = match embedded {
-        Some(_) => (gateway_user(config).to_owned(), store.gateway_password().await?),
-        None => (mqtt.username.clone(), mqtt.password.clone()),
-    };
+    let Some(addr) = embedded else { return external_broker(config) };
     Ok(LinkSettings {
-        host,
-        port,
-        tls,
-        client_id: mqtt.client_id.clone(),
-        username,
-        password,
-        topic_root: mqtt.topic_root.clone(),
-        filters: vec![topics::subscription(&mqtt.topic_root)],
+        host: loopback_of(addr).to_string(),
+        port: addr.port(),
+        tls: broker_tls(config)?,
+        username: gateway_user(config).to_owned(),
+        password: store.gateway_password().await?,
+        ..without_address(config)
     })
 }
 
-type Address = (String, u16, Option<Arc<rustls::ClientConfig>>);
-
-fn broker_address(config: &Config) -> Result<Address> {
+/// The broker that `mqtt.url` names, and the login there.
+///
+/// # Errors
+/// When the URL or a file for TLS cannot be used.
+pub fn external_broker(config: &Config) -> Result<LinkSettings> {
     let mqtt = &config.mqtt;
     let uri: http_types::Uri = mqtt.url.parse().context("mqtt.url is no URL")?;
     let host = uri.host().context("mqtt.url names no host")?.trim_matches(['[', ']']).to_owned();
     let secure = uri.scheme_str() == Some("mqtts");
     let port = uri.port_u16().unwrap_or(if secure { 8883 } else { 1883 });
-    if !secure {
-        return Ok((host, port, None));
+    let tls = secure.then(|| mqtt_tls(config)).transpose()?;
+    Ok(LinkSettings { host, port, tls, ..without_address(config) })
+}
+
+fn without_address(config: &Config) -> LinkSettings {
+    let mqtt = &config.mqtt;
+    LinkSettings {
+        host: String::new(),
+        port: 0,
+        tls: None,
+        client_id: mqtt.client_id.clone(),
+        username: mqtt.username.clone(),
+        password: mqtt.password.clone(),
+        topic_root: mqtt.topic_root.clone(),
+        filters: vec![topics::subscription(&mqtt.topic_root)],
     }
+}
+
+fn mqtt_tls(config: &Config) -> Result<Arc<rustls::ClientConfig>> {
+    let mqtt = &config.mqtt;
     let ca = read_pem(&mqtt.ca_file, "mqtt.ca_file")?;
     let cert = read_pem(&mqtt.client_cert_file, "mqtt.client_cert_file")?;
     let key = read_pem(&mqtt.client_key_file, "mqtt.client_key_file")?;
-    let tls = match (cert, key) {
-        (Some(cert), Some(key)) => {
-            tls::client_config_with_identity(ca.as_deref(), &[], &cert, &key)
-        }
-        _ => tls::client_config(ca.as_deref(), &[]),
+    let (Some(cert), Some(key)) = (cert, key) else {
+        return tls::client_config(ca.as_deref(), &[]).context("mqtt.ca_file");
     };
-    Ok((host, port, Some(tls.context("mqtt.ca_file, mqtt.client_cert_file")?)))
+    tls::client_config_with_identity(ca.as_deref(), &[], &cert, &key)
+        .context("mqtt.ca_file, mqtt.client_cert_file, mqtt.client_key_file")
 }
 
 /// Over TLS the gateway trusts exactly the embedded broker's own certificate.
-fn broker_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>> {
+///
+/// # Errors
+/// When its file cannot be used.
+pub fn broker_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>> {
     let Some(cert) = read_pem(&config.broker.cert_file, "broker.cert_file")? else {
         return Ok(None);
     };

@@ -3,7 +3,9 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod cli;
+pub mod house;
 pub mod logs;
+pub mod pki;
 pub mod scripted;
 
 use std::{

@@ -13,12 +13,14 @@
 //! | `outbox.rs` | its queue |
 //! | `inflight.rs` | what is not acknowledged, and goes out again after a loss |
 //! | `packet.rs` | what can never be published |
+//! | `probe.rs` | one connection and back, for `check` |
 //! | `reminder.rs` | how often the log says the same thing |
 
 mod inflight;
 mod outbox;
 mod packet;
 mod poller;
+mod probe;
 mod publisher;
 mod reminder;
 mod trouble;
@@ -48,6 +50,7 @@ use super::{Inbound, Publication, Qos, topics};
 use crate::{secret::Secret, telemetry::metrics::Metrics};
 pub use outbox::Backlog;
 use poller::Poller;
+pub use probe::probe;
 pub use publisher::Publisher;
 use publisher::Sender;
 use reminder::Reminder;
@@ -208,23 +211,28 @@ fn status(settings: &LinkSettings, text: &'static str) -> Publication {
 }
 
 fn build(settings: &LinkSettings) -> (AsyncClient, EventLoop) {
-    let mut options = MqttOptions::new(&settings.client_id, &settings.host, settings.port);
+    let mut options = options(settings, &settings.client_id);
     let topic = topics::gateway_status(&settings.topic_root, &settings.client_id);
     options
         .set_clean_start(false)
         .set_session_expiry_interval(Some(SESSION_EXPIRY))
         .set_max_packet_size(Some(MAX_PACKET))
         .set_manual_acks(true)
-        .set_keep_alive(KEEP_ALIVE)
-        .set_outgoing_inflight_upper_limit(INFLIGHT)
         .set_last_will(LastWill::new(topic, "offline", QoS::AtLeastOnce, true, None));
+    AsyncClient::new(options, usize::from(INFLIGHT))
+}
+
+/// Where the broker is, and how to log in.
+fn options(settings: &LinkSettings, client_id: &str) -> MqttOptions {
+    let mut options = MqttOptions::new(client_id, &settings.host, settings.port);
+    options.set_keep_alive(KEEP_ALIVE).set_outgoing_inflight_upper_limit(INFLIGHT);
     if !settings.username.is_empty() {
         options.set_credentials(&settings.username, settings.password.expose());
     }
     if let Some(tls) = &settings.tls {
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls.clone())));
     }
-    AsyncClient::new(options, usize::from(INFLIGHT))
+    options
 }
 
 fn qos(qos: Qos) -> QoS {
