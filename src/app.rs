@@ -116,9 +116,11 @@ impl Gateway {
     }
 
     /// Where the embedded broker listens, if there is one.
-    #[cfg(feature = "broker")]
     pub fn broker_addr(&self) -> Option<SocketAddr> {
-        self.broker.as_ref().map(Broker::local_addr)
+        #[cfg(feature = "broker")]
+        return self.broker.as_ref().map(Broker::local_addr);
+        #[cfg(not(feature = "broker"))]
+        None
     }
 
     /// All metrics.

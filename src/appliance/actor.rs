@@ -388,7 +388,6 @@ impl Actor for ApplianceActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
         match self.tokens.clone() {
             Some(tokens) => self.take_tokens(tokens, ctx),
             None => self.feed(Input::Unpaired, ctx),
@@ -493,6 +492,21 @@ impl Handler<Request> for ApplianceActor {
     fn handle(&mut self, Request { text, reply }: Request, ctx: &mut Self::Context) {
         let _ = reply.send(self.core.request_text(text, self.env.clock.now()));
         self.perform(ctx);
+    }
+}
+
+/// Makes the actor panic.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Crash;
+
+#[cfg(test)]
+impl Handler<Crash> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("as the test wants");
     }
 }
 

@@ -222,3 +222,7 @@ fn is_retained(rest: &str) -> bool {
     let context = rest.strip_prefix("up/state/");
     matches!(rest, "up/status" | "up/state") || context.is_some_and(native::is_context_name)
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;
