@@ -118,6 +118,21 @@ fn an_order_built_upon_one_that_failed_ends_up_right() {
 }
 
 #[test]
+fn a_failed_edit_does_not_come_back_with_a_list_that_was_staged_behind_it() {
+    let mut w = World::new();
+    w.have_ringing("a");
+    let old = json!({"token": "a", "type": "ALARM", "scheduledTime": w.due("a").to_string()});
+    w.stop("a");
+    w.save();
+    w.set("a", 600);
+    w.synchronize(&[old]);
+    w.fail();
+    w.saw(&["stop a", "AlertStopped a", "SetAlertFailed a"]);
+    w.save();
+    assert_eq!((w.kept().as_str(), w.has().as_str()), ("a stopped", "a stopped"));
+}
+
+#[test]
 fn an_order_of_which_nobody_knows_whether_it_was_kept_is_undone() {
     let mut w = World::new();
     w.set("a", 60);
