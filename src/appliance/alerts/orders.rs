@@ -231,12 +231,14 @@ impl Alerts {
         dropped.into_iter().map(|alert| alert.token.clone()).collect()
     }
 
-    /// Whether it has rung here and was stopped.
+    /// Whether it has rung here, so that it is not taken up from a list once it is gone: it was
+    /// stopped, or it rings and an order that is staged makes an end of it.
     fn is_over(&self, alert: &Alert) -> bool {
         let is = |rung: &Rung| {
             (&rung.token, rung.kind, rung.due) == (&alert.token, alert.kind, alert.due)
         };
-        self.rung.iter().any(is)
+        let live = self.live.get(&alert.token).filter(|live| live.phase != Phase::Set);
+        self.rung.iter().any(is) || live.is_some_and(|live| live.is_same_occurrence(alert))
     }
 
     fn find(&self, token: &Token, kind: &str) -> Option<&Arc<Alert>> {

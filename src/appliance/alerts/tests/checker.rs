@@ -37,7 +37,7 @@ pub(super) struct Checker {
     set_again: BTreeSet<(Token, Timestamp)>,
     /// Alerts of which CIC was told that they are set, unless something took them away since.
     acknowledged: BTreeMap<Token, Timestamp>,
-    /// Edits of them that the store may or may not have.
+    /// What the store may or may not have: ordered, and not replaced by a later order.
     edits: BTreeSet<(Token, Timestamp)>,
     pub stepped_at: Option<Instant>,
 }
@@ -76,7 +76,8 @@ impl Checker {
             self.set_again.insert(occurrence);
         }
         let projected = w.alerts.projected();
-        if projected.iter().any(|alert| (&alert.token, alert.due) == (&set.token, set.due)) {
+        let is_planned = |a: &Arc<Alert>| (&a.token, a.due) == (&set.token, set.due);
+        if self.edits.contains(&(set.token.clone(), set.due)) && projected.iter().any(is_planned) {
             self.acknowledged.insert(set.token, set.due);
         } else {
             self.acknowledged.remove(&set.token);
@@ -157,10 +158,16 @@ impl Checker {
                 Step::Put(alert) if is_set => {
                     self.edits.insert((alert.token.clone(), alert.due));
                 }
-                Step::Put(alert) => drop(self.acknowledged.remove(&alert.token)),
-                Step::Remove(token) => drop(self.acknowledged.remove(token)),
+                Step::Put(alert) => self.replaced(&alert.token),
+                Step::Remove(token) => self.replaced(token),
             }
         }
+    }
+
+    /// By an order that is not acknowledged, or takes it away.
+    fn replaced(&mut self, token: &Token) {
+        self.acknowledged.remove(token);
+        self.edits.retain(|(edited, _)| edited != token);
     }
 
     fn check_state(&mut self, w: &mut World, effects: &[Effect], did: &Did) {

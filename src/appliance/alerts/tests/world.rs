@@ -308,6 +308,8 @@ impl World {
     }
 
     fn hand_to_store(&mut self, effect: &Effect) {
+        // The effect before this one.
+        let told = self.told.take();
         let entry =
             |steps, report, staged| Entry { steps, report, staged, stopped: None, set: None };
         match effect {
@@ -319,7 +321,7 @@ impl World {
             Effect::Tell(AlertAction::Stop, alert) => self.told = Some(alert.clone()),
             Effect::Report(report) => {
                 let of = |alert: &Arc<Alert>| report.token.as_ref() == Some(&alert.token);
-                let stopped = self.told.take().filter(of).filter(|_| report.name == "AlertStopped");
+                let stopped = told.filter(of).filter(|_| report.name == "AlertStopped");
                 let stopped = stopped.map(|alert| (alert.token.clone(), alert.due));
                 let entry = entry(Vec::new(), Some(report.clone()), false);
                 self.store.push(Entry { stopped, ..entry });
