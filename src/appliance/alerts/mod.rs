@@ -165,6 +165,8 @@ pub struct Alerts {
     /// The appliance is there and the broker too: a ring would be heard.
     audible: bool,
     connected: bool,
+    /// CIC has been away since more than an interruption.
+    given_up: bool,
     /// The wall-clock time at which one comes due or is missed.
     next_due: Option<Timestamp>,
     wake_at: Option<Instant>,
@@ -194,6 +196,7 @@ impl Alerts {
             rings: BTreeMap::new(),
             audible: false,
             connected: false,
+            given_up: true,
             next_due: None,
             wake_at: None,
             owed: VecDeque::new(),
@@ -232,6 +235,7 @@ impl Alerts {
     /// The session is up (after Hello) or gone.
     pub fn set_connected(&mut self, connected: bool, now: Now) {
         self.connected = connected;
+        self.given_up &= !connected;
         if !connected {
             // A stop that was asked for is not answered any more.
             let asked = self.rings.iter().filter(|(_, ring)| ring.is_stop_asked());
@@ -244,6 +248,7 @@ impl Alerts {
     /// The session is gone and the immediate attempt to get it back has failed: with
     /// `alerts.offline = "forget"` the account's alerts are removed (alerts 6).
     pub fn connection_given_up(&mut self, now: Now) {
+        self.given_up = true;
         if self.settings.forget_offline {
             self.forget(now);
         }

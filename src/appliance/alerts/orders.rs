@@ -96,7 +96,7 @@ impl Alerts {
         dropped.iter().for_each(|token| self.keep(token));
         self.changed(now);
         self.ask_for_lost_list();
-        if self.settings.forget_offline && !self.connected {
+        if self.settings.forget_offline && self.given_up {
             self.forget(now);
         }
         self.ring_due(now);

@@ -39,6 +39,8 @@ pub(super) struct Checker {
     acknowledged: BTreeMap<Token, Timestamp>,
     /// What the store may or may not have: ordered, and not replaced by a later order.
     edits: BTreeSet<(Token, Timestamp)>,
+    /// What lists have made of them, perhaps.
+    listed: BTreeSet<(Token, Timestamp)>,
     pub stepped_at: Option<Instant>,
 }
 
@@ -114,7 +116,7 @@ impl Checker {
             AlertAction::Stop => {
                 assert!(matches!(did, Did::Save | Did::Dropped), "{token} stops without report");
                 assert!(self.open.remove(token), "{token} is stopped and does not ring");
-                if *did == Did::Dropped {
+                if !w.alerts.iter().any(|live| live.token == *token) {
                     // Nobody stopped it: CIC's list brings it back.
                     self.rang.remove(&(token.clone(), alert.due));
                 }
@@ -158,7 +160,10 @@ impl Checker {
                 Step::Put(alert) if is_set => {
                     self.edits.insert((alert.token.clone(), alert.due));
                 }
-                Step::Put(alert) => self.replaced(&alert.token),
+                Step::Put(alert) => {
+                    self.listed.insert((alert.token.clone(), alert.due));
+                    self.replaced(&alert.token);
+                }
                 Step::Remove(token) => self.replaced(token),
             }
         }
@@ -217,13 +222,20 @@ impl Checker {
         let kept: Vec<_> = w.store.kept.values().map(line).collect();
         assert_eq!(kept, w.alerts.iter().map(line).collect::<Vec<_>>(), "the store differs");
         self.edits.clear();
+        self.listed.clear();
+        // A list may name an edit that failed: then the list has made it.
+        for alert in w.alerts.iter() {
+            self.acknowledged.entry(alert.token.clone()).and_modify(|due| *due = alert.due);
+        }
     }
 
     /// The process has died and started again; what is checked next belongs to the new one.
     pub fn restarted(&mut self, w: &World, kept: &BTreeMap<Token, Arc<Alert>>) {
         for (token, due) in &self.acknowledged {
             let alert = kept.get(token).unwrap_or_else(|| panic!("{token} is lost"));
-            let is_right = alert.due == *due || self.edits.contains(&(token.clone(), alert.due));
+            let occurrence = (token.clone(), alert.due);
+            let is_ordered = self.edits.contains(&occurrence) || self.listed.contains(&occurrence);
+            let is_right = alert.due == *due || is_ordered;
             assert!(is_right, "{token} was acknowledged for {due}, and is there for {}", alert.due);
         }
         let of = |token: &Token| Some((token.clone(), kept.get(token)?.due));
@@ -234,6 +246,7 @@ impl Checker {
             .filter(|_| !w.settings.forget_offline)
             .collect();
         self.edits.clear();
+        self.listed.clear();
         let has_rung = |alert: &&Arc<Alert>| alert.phase != Phase::Set;
         self.rang = kept.values().filter(has_rung).map(|a| (a.token.clone(), a.due)).collect();
         let rings = |alert: &&Arc<Alert>| alert.phase == Phase::Ringing;
@@ -245,6 +258,7 @@ impl Checker {
     pub fn forgotten(&mut self) {
         self.acknowledged.clear();
         self.edits.clear();
+        self.listed.clear();
     }
 }
 

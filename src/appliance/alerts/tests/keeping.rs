@@ -166,3 +166,25 @@ fn several_orders_count_one_by_one_in_their_order() {
     w.pass(61);
     w.saw(&[]);
 }
+
+#[test]
+fn orders_that_wait_for_the_store_are_bounded_and_a_lost_list_is_asked_for_again() {
+    let mut w = World::new();
+    let url = format!("https://a.example/{}", "x".repeat(30_000));
+    let mut timer = w.alert("t", 600);
+    timer["type"] = json!("TIMER");
+    timer["assets"] = json!([{"assetId": "a", "url": url}]);
+    w.begin_save();
+    for _ in 0..200 {
+        w.order("SetAlert", &timer);
+    }
+    let failed = |seen: &[String]| seen.iter().filter(|text| *text == "SetAlertFailed t").count();
+    let refused = failed(&w.take_seen());
+    assert!((100..150).contains(&refused), "{refused} of 200");
+    timer["token"] = json!("u");
+    w.synchronize(&[timer]);
+    w.save();
+    let seen = w.take_seen();
+    assert_eq!((failed(&seen), seen.last().map(String::as_str)), (0, Some("synchronize")));
+    assert_eq!((w.has().as_str(), w.kept().as_str()), ("t set", "t set"));
+}

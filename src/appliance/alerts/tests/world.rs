@@ -254,6 +254,10 @@ impl World {
         self.seen.clear();
     }
 
+    pub fn take_seen(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.seen)
+    }
+
     /// The first effect since they were last taken that `pick` wants.
     pub fn effect<T>(&self, pick: impl FnMut(&Effect) -> Option<T>) -> Option<T> {
         self.effects.iter().find_map(pick)
