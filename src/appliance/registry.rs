@@ -12,7 +12,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{
-    actor::{ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, Provisioned, Shared, Stop},
+    actor::{
+        ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, MAILBOX, Provisioned, Shared,
+        Stop,
+    },
     env::Env,
     ledger::Kept,
     recent::Recent,
@@ -194,13 +197,12 @@ impl Registry {
     fn spawn(&self, record: store::Appliance, shared: Rc<Shared>, respawned: bool) -> Entry {
         let actor =
             ApplianceActor::new(record.clone(), self.env.clone(), shared.clone(), respawned);
-        Entry {
-            addr: actor.start(),
-            record,
-            shared,
-            retained: BTreeMap::new(),
-            recent: Recent::default(),
-        }
+        // In `started` it would come too late: messages arrive before that runs.
+        let addr = ApplianceActor::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            actor
+        });
+        Entry { addr, record, shared, retained: BTreeMap::new(), recent: Recent::default() }
     }
 
     fn lose_audio(&mut self, id: &str, utterance: &str) -> Taken {

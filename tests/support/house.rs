@@ -53,12 +53,9 @@ impl Home {
         cli.configure(&format!("{common}url = \"mqtt://127.0.0.1:{port}\"\n"));
         let gateway = Gateway::start(&read(&cli)).await.unwrap();
         let speaker = SimulatedAppliance::start(ApplianceSettings {
-            id: "speaker".into(),
             password: password.clone(),
-            host: "127.0.0.1".into(),
             port,
-            root: "cic/v1".into(),
-            out: None,
+            ..ApplianceSettings::default()
         })
         .unwrap();
         let home = Self { speaker, password, gateway, mosquitto, cic, _cli: cli };
