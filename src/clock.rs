@@ -27,7 +27,7 @@ impl Now {
 }
 
 /// Something that knows what time it is.
-pub trait Clock: Send + Sync {
+pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Both clocks, read together.
     fn now(&self) -> Now;
 }

@@ -17,6 +17,8 @@ use http::Request;
 
 const AGENT: &str = "A/B/1.0.0 (OS;HW)";
 const FORM: &str = "multipart/form-data; boundary=b";
+const ALERTS: &str = "{\"header\":{\"namespace\":\"Alerts\",\"name\":\"AlertsState\"},\
+                      \"payload\":{\"allAlerts\":[],\"activeAlerts\":[]}}";
 const JSON: &str = "application/json; charset=UTF-8";
 
 struct Client {
@@ -105,7 +107,7 @@ fn part(name: &str, content_type: &str, body: &str) -> String {
 fn json(namespace: &str, name: &str, tail: &str, payload: &str) -> String {
     let id = random_uuid();
     format!(
-        "{{\"context\":[],\"event\":{{\"header\":{{\"namespace\":\"{namespace}\",\
+        "{{\"context\":[{ALERTS}],\"event\":{{\"header\":{{\"namespace\":\"{namespace}\",\
          \"name\":\"{name}\",\"messageId\":\"{id}\"{tail}}},\"payload\":{payload}}}}}"
     )
 }

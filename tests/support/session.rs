@@ -145,7 +145,10 @@ pub fn event(name: &str, dialogue: Option<&str>, payload: Value) -> Value {
     if let Some(dialogue) = dialogue {
         header["dialogRequestId"] = dialogue.into();
     }
-    json!({"context": [], "event": {"header": header, "payload": payload}})
+    let state = json!({"allAlerts": [], "activeAlerts": []});
+    let alerts =
+        json!({"header": {"namespace": "Alerts", "name": "AlertsState"}, "payload": state});
+    json!({"context": [alerts], "event": {"header": header, "payload": payload}})
 }
 
 /// An event that is answered with `204`.

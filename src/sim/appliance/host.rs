@@ -39,13 +39,14 @@ impl ApplianceHost {
     /// Starts an appliance; it connects, and says `online`, by itself.
     pub fn add(&self, settings: ApplianceSettings) -> SimulatedAppliance {
         let (asks, inbox) = mpsc::unbounded_channel();
+        let (looks, looked) = mpsc::unbounded_channel();
         let (tell, heard) = mpsc::channel(UNHEARD);
         let (stop, stopped) = oneshot::channel();
-        let life = async move { Life::new(&settings, tell).run(inbox, stopped).await };
+        let life = async move { Life::new(&settings, tell).run(inbox, looked, stopped).await };
         if let Some(jobs) = &self.jobs {
             let _ = jobs.send(Box::pin(life));
         }
-        SimulatedAppliance::new(asks, heard, stop)
+        SimulatedAppliance::new(asks, looks, heard, stop)
     }
 }
 

@@ -2,6 +2,7 @@
 //! out. Many of them share a thread.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    ApplianceSettings, Heard, Speech,
+    ApplianceSettings, Heard, HeldAlert, Speech,
+    bell::{Bell, Change},
     link::{Happened, Link, Order},
     microphone::{Microphone, Uttered},
     player::{self, Player},
@@ -26,7 +28,11 @@ pub(super) enum Ask {
     Say { utterance: String, speech: Speech },
     Type { text: String, answers: Option<String> },
     Publish { rest: String, payload: Vec<u8> },
+    BreakBell(bool),
 }
+
+/// Somebody looks at its alerts.
+pub(super) type Look = oneshot::Sender<BTreeMap<String, HeldAlert>>;
 
 /// How an appliance ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +54,7 @@ pub(super) struct Life {
     link: Link,
     heard: Teller,
     player: Player,
+    bell: Bell,
     microphone: Option<Microphone>,
     connected: bool,
     written: usize,
@@ -64,6 +71,7 @@ impl Life {
             out: settings.out.clone(),
             heard,
             player: Player::new(settings.url_time),
+            bell: Bell::default(),
             microphone: None,
             connected: false,
             written: 0,
@@ -73,6 +81,7 @@ impl Life {
     pub(super) async fn run(
         mut self,
         mut asks: mpsc::UnboundedReceiver<Ask>,
+        mut looks: mpsc::UnboundedReceiver<Look>,
         mut stop: oneshot::Receiver<Farewell>,
     ) {
         loop {
@@ -87,6 +96,7 @@ impl Life {
                     Some(ask) => self.asked(ask),
                     None => break,
                 },
+                Some(look) = looks.recv() => drop(look.send(self.bell.alerts())),
                 () = until(timeout) => {}
                 farewell = &mut stop => match farewell {
                     Ok(Farewell::PowerCut) => return,
@@ -161,6 +171,7 @@ impl Life {
             Ask::Publish { rest, payload } => {
                 self.publish(&rest, Qos::AtLeastOnce, false, payload);
             }
+            Ask::BreakBell(broken) => self.bell.broken = broken,
         }
     }
 
@@ -225,8 +236,9 @@ impl Life {
             "cancel" => self.cancel(&value, now),
             _ => {}
         }
-        // The directive is told before what playing it brings about.
+        // What came is told before what it brings about.
         let directive = (rest == "directive").then(|| value.clone());
+        let alert = (rest == "alert").then(|| value.clone());
         self.tell(match rest {
             "session" => Heard::Session(value),
             "dialogue" => Heard::Dialogue(value),
@@ -242,6 +254,23 @@ impl Life {
         if let Some(directive) = directive {
             self.player.directive(&directive, now);
         }
+        if let Some(alert) = alert {
+            self.ring(&alert);
+        }
+    }
+
+    fn ring(&mut self, alert: &Value) {
+        let change = self.bell.take(alert);
+        let token = alert["token"].as_str().unwrap_or_default().to_owned();
+        let (state, heard) = match change {
+            Change::Started => ("started", Some(Heard::Rings { token: token.clone() })),
+            Change::Stopped => ("stopped", Some(Heard::Silent { token: token.clone() })),
+            Change::Failed => ("failed", None),
+            Change::Nothing => return,
+        };
+        let payload = json!({"token": token, "state": state}).to_string();
+        self.publish("alert", Qos::AtLeastOnce, false, payload);
+        heard.into_iter().for_each(|heard| self.tell(heard));
     }
 
     fn cancel(&mut self, value: &Value, now: Instant) {

@@ -9,7 +9,9 @@
 //! | `link.rs`, `trouble.rs` | its MQTT client, and why it has no broker |
 //! | `microphone.rs`, `recording.rs` | what it says, and when (pure) |
 //! | `player.rs`, `shelf.rs`, `mp3.rs` | what it plays, and how long that takes (pure) |
+//! | `bell.rs` | its alerts, and which of them rings (pure) |
 
+mod bell;
 mod host;
 mod life;
 mod link;
@@ -22,16 +24,18 @@ mod shelf;
 mod trouble;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ids::random_uuid;
+pub use bell::HeldAlert;
 pub use host::ApplianceHost;
-use life::{Ask, Farewell};
+use life::{Ask, Farewell, Look};
 pub use microphone::{CHUNK, CHUNK_TIME, Initiator, PRE_ROLL, Sound, Speech};
 pub use player::CutOff;
 pub use recording::{RecordingError, read_wav};
@@ -59,8 +63,18 @@ pub enum Heard {
     Cancel(Value),
     /// `down/focus`.
     Focus(Value),
-    /// `down/alert`.
+    /// `down/alert`, with what it says.
     Alert(Value),
+    /// An alert begins to ring, and the gateway has been told.
+    Rings {
+        /// Its token.
+        token: String,
+    },
+    /// An alert has fallen silent, and the gateway has been told.
+    Silent {
+        /// Its token.
+        token: String,
+    },
     /// `down/error`.
     Error(Value),
     /// A Speak's attachment begins to play.
@@ -103,6 +117,7 @@ pub enum Heard {
 /// A running simulated appliance. Says `offline` and leaves when dropped.
 pub struct SimulatedAppliance {
     asks: mpsc::UnboundedSender<Ask>,
+    looks: mpsc::UnboundedSender<Look>,
     heard: tokio::sync::Mutex<mpsc::Receiver<(Instant, Heard)>>,
     stop: Option<oneshot::Sender<Farewell>>,
     /// Its own thread, if it has one; joined after `stop` was sent.
@@ -124,10 +139,11 @@ impl SimulatedAppliance {
 
     fn new(
         asks: mpsc::UnboundedSender<Ask>,
+        looks: mpsc::UnboundedSender<Look>,
         heard: mpsc::Receiver<(Instant, Heard)>,
         stop: oneshot::Sender<Farewell>,
     ) -> Self {
-        Self { asks, heard: tokio::sync::Mutex::new(heard), stop: Some(stop), host: None }
+        Self { asks, looks, heard: tokio::sync::Mutex::new(heard), stop: Some(stop), host: None }
     }
 
     /// Says a recording (raw PCM), begun with a button, at real-time pace; returns the
@@ -147,6 +163,32 @@ impl SimulatedAppliance {
     /// Sends a typed request.
     pub fn type_text(&self, text: &str, answers: Option<String>) {
         let _ = self.asks.send(Ask::Type { text: text.to_owned(), answers });
+    }
+
+    /// Presses the stop button, for one alert or for all that ring.
+    pub fn stop_alert(&self, token: Option<&str>) {
+        let button = match token {
+            Some(token) => json!({"button": "stopAlert", "token": token}),
+            None => json!({"button": "stopAlert"}),
+        };
+        self.publish("button", button.to_string());
+    }
+
+    /// Presses the button that deletes an alert.
+    pub fn delete_alert(&self, token: &str) {
+        self.publish("button", json!({"button": "deleteAlert", "token": token}).to_string());
+    }
+
+    /// From now on it cannot ring, or can again; it reports `failed` instead.
+    pub fn break_bell(&self, broken: bool) {
+        let _ = self.asks.send(Ask::BreakBell(broken));
+    }
+
+    /// The alerts that it knows, by token; none once it has ended. It answers also without broker.
+    pub async fn alerts(&self) -> BTreeMap<String, HeldAlert> {
+        let (tell, told) = oneshot::channel();
+        let _ = self.looks.send(tell);
+        told.await.unwrap_or_default()
     }
 
     /// Publishes anything below `up/`.

@@ -8,11 +8,14 @@ use http::{HeaderMap, Request};
 use serde_json::json;
 
 use super::{
+    accounts::Asked,
+    alerts::Wish,
     answer,
     fault::{Fault, Place},
     journal::SeenEvent,
-    metadata::{Metadata, Wrong},
+    metadata::{Metadata, REPEATED, Wrong},
     recognize::Recognizer,
+    scenario::Reply,
     server::Connection,
     state::Down,
     wire::{self, Part},
@@ -49,7 +52,7 @@ pub(super) async fn receive(
     let mut reader = Reader::new(connection, device, &boundary, fault);
     match reader.read(request.into_body(), &mut respond).await {
         Ok(()) => reader.answer(&mut respond).await,
-        Err(Stop::Wrong(why)) => answer::refuse(&mut respond, 400, &why).await,
+        Err(Stop::Wrong(why)) => reader.refuse(&mut respond, &why).await,
         Err(Stop::Reset) => Ok(()),
     }
 }
@@ -285,6 +288,13 @@ impl<'a> Reader<'a> {
     async fn answer(&self, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
         let Some(metadata) = &self.metadata else { return Ok(()) };
         let state = &self.connection.state;
+        if !state.note_message(&metadata.message_id) {
+            return self.refuse(respond, REPEATED).await;
+        }
+        let reaction = match state.take_report(self.device, metadata) {
+            Ok(reaction) => reaction,
+            Err(why) => return self.refuse(respond, &why).await,
+        };
         let typed = metadata.payload["text"].as_str().map(str::to_owned);
         let text = typed.unwrap_or_else(|| self.heard.text(&state.scenario.recordings));
         self.record(text.clone(), true);
@@ -301,7 +311,15 @@ impl<'a> Reader<'a> {
             }
             fault = Some(met);
         }
-        answer::send(self.connection, respond, &self.parts(&text), fault).await
+        let parts = if reaction.is_empty() { self.parts(&text) } else { reaction };
+        answer::send(self.connection, respond, &parts, fault).await
+    }
+
+    /// `400`; the journal learns why.
+    async fn refuse(&self, respond: &mut SendResponse<Bytes>, why: &str) -> Result<(), h2::Error> {
+        let name = self.metadata.as_ref().map(|metadata| metadata.name.as_str());
+        self.connection.state.journal.refuse(self.device, name.unwrap_or_default(), why);
+        answer::refuse(respond, 400, why).await
     }
 
     /// What the scenario answers; nothing for events that are no request.
@@ -312,10 +330,20 @@ impl<'a> Reader<'a> {
         };
         let state = &self.connection.state;
         let question = metadata.payload["speechId"].as_str().and_then(|id| state.question(id));
-        let own = metadata.dialogue.as_deref().unwrap_or_default();
-        match state.scenario.reply(text, question.as_deref()) {
-            Some(reply) => reply.parts(own, self.device, state),
-            None => Vec::new(),
-        }
+        let dialogue = metadata.dialogue.as_deref().unwrap_or_default();
+        let asked = Asked { device: self.device, dialogue, alerts: metadata.alerts() };
+        let reply = state.scenario.reply(text, question.as_deref());
+        let parts = |reply: Option<&Reply>| reply.map(|reply| reply.parts(&asked, state));
+        // What the scenario says of any text comes last.
+        let (own, rest) = match reply {
+            Some(reply) if reply.is_for_anything() => (None, Some(reply)),
+            reply => (reply, None),
+        };
+        let wish = || {
+            let parts = state.fulfil(Wish::of(text)?, &asked)?;
+            state.note_dialogue(self.device, dialogue);
+            Some(parts)
+        };
+        parts(own).or_else(wish).or_else(|| parts(rest)).unwrap_or_default()
     }
 }

@@ -38,6 +38,17 @@ pub struct SeenEvent {
     pub complete: bool,
 }
 
+/// An event that was answered with `400`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// `device_id` of the token that it came with.
+    pub device: String,
+    /// `Namespace.Name`, where that could be read.
+    pub name: String,
+    /// Why.
+    pub why: String,
+}
+
 /// An event, its audio apart: that is forgotten earlier.
 #[derive(Debug, Clone)]
 struct Entry(Arc<SeenEvent>, Bytes);
@@ -88,12 +99,13 @@ impl Ring {
 #[derive(Debug)]
 pub(super) struct Journal {
     ring: Mutex<Ring>,
+    refusals: Mutex<VecDeque<Refusal>>,
     written: watch::Sender<()>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { ring: Mutex::default(), written: watch::Sender::new(()) }
+        Self { ring: Mutex::default(), refusals: Mutex::default(), written: watch::Sender::new(()) }
     }
 }
 
@@ -107,6 +119,20 @@ impl Journal {
         let audio = std::mem::take(&mut event.audio);
         self.lock().push(Entry(Arc::new(event), audio));
         self.written.send_replace(());
+    }
+
+    pub(super) fn refuse(&self, device: &str, name: &str, why: &str) {
+        let (device, name, why) = (device.to_owned(), name.to_owned(), why.to_owned());
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.push_back(Refusal { device, name, why });
+        if refusals.len() > MAX_EVENTS {
+            refusals.pop_front();
+        }
+    }
+
+    pub(super) fn refusals(&self) -> Vec<Refusal> {
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.iter().cloned().collect()
     }
 
     pub(super) fn seen(&self) -> Vec<SeenEvent> {

@@ -8,10 +8,15 @@ use crate::{cic::names, mqtt::native::check_initiator};
 /// Why an event is answered with `400`.
 pub(super) type Wrong = String;
 
+/// An event whose first attempt was taken.
+pub(super) const REPEATED: &str = "messageId was used before";
+
 /// What stands in the JSON part.
 pub(super) struct Metadata {
     /// `Namespace.Name`.
     pub(super) name: String,
+    /// `header.messageId`.
+    pub(super) message_id: String,
     pub(super) dialogue: Option<String>,
     pub(super) payload: Value,
     pub(super) context: Value,
@@ -39,11 +44,14 @@ impl Metadata {
         if names::known_event(namespace, name).is_none() {
             return Err(format!("there is no event {namespace}.{name}"));
         }
-        if !state.is_new_message(message_id) {
-            return Err("messageId was used before".into());
+        if state.knows_message(message_id) {
+            return Err(REPEATED.into());
         }
-        let name = format!("{namespace}.{name}");
-        let metadata = Self { name, dialogue, payload, context };
+        let (name, message_id) = (format!("{namespace}.{name}"), message_id.to_owned());
+        let metadata = Self { name, message_id, dialogue, payload, context };
+        if metadata.alerts().is_null() {
+            return Err("context Alerts.AlertsState is missing".into());
+        }
         metadata.check_dialogue(state)?;
         strict::check_event(&metadata.name, &metadata.payload)?;
         Ok(metadata)
@@ -57,6 +65,15 @@ impl Metadata {
     /// Whether audio follows.
     pub(super) fn is_speech(&self) -> bool {
         self.name == "SpeechRecognizer.Recognize"
+    }
+
+    /// `Alerts.AlertsState`, which every event carries (alerts 1).
+    pub(super) fn alerts(&self) -> &Value {
+        let objects = self.context.as_array().into_iter().flatten();
+        let is_it = |object: &&Value| {
+            object["header"]["namespace"] == "Alerts" && object["header"]["name"] == "AlertsState"
+        };
+        objects.filter(is_it).map(|object| &object["payload"]).next().unwrap_or(&Value::Null)
     }
 
     fn check_dialogue(&self, state: &State) -> Result<(), Wrong> {

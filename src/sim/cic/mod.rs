@@ -6,6 +6,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `state.rs` | tokens, channels, questions |
+//! | `accounts.rs`, `alerts/` | the alerts of each account, as strict as the guide |
 //! | `journal.rs` | what was seen |
 //! | `auth.rs` | the auth server |
 //! | `server.rs` | connections, and who may ask |
@@ -14,13 +15,17 @@
 //! | `event.rs` | one event: read strictly, answered by the scenario |
 //! | `metadata.rs`, `strict.rs` | the JSON part of an event, checked against the guide's tables |
 //! | `recognize.rs` | hears recordings that it knows, and when they end |
-//! | `scenario.rs`, `reply.rs` | what it answers |
+//! | `scenario.rs`, `steps.rs`, `reply.rs` | what it answers |
+//! | `control.rs` | what tests and the demo ask of it |
 //! | `answer.rs`, `wire.rs` | writes answers and multipart |
 //! | `fault.rs` | what goes wrong on purpose, where and when |
 
+mod accounts;
+mod alerts;
 mod answer;
 mod auth;
 mod channel;
+mod control;
 mod event;
 mod fault;
 mod journal;
@@ -31,6 +36,7 @@ mod reply;
 pub mod scenario;
 mod server;
 mod state;
+mod steps;
 mod strict;
 mod wire;
 
@@ -44,15 +50,32 @@ use std::{
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{net::TcpListener, sync::oneshot};
 
-use crate::secret::Secret;
+use crate::{
+    clock::{SharedClock, SystemClock},
+    secret::Secret,
+};
+pub use accounts::Synchronizing;
+pub use alerts::{AlertStage, CloudAlert, NewAlert, Repeat};
 pub use fault::{ErrorBody, Fault, Injection, Place};
-pub use journal::SeenEvent;
+pub use journal::{Refusal, SeenEvent};
 pub use scenario::Scenario;
 use state::State;
 
 /// Default of [`SimSettings::channel_interval`]. The gateway waits at least 165 ms (0.25 s x 0.66)
 /// after a downchannel was lost, so it stays clear of it.
 pub const CHANNEL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Whether it can be reached; connections that stand are concerned too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// It works.
+    #[default]
+    Whole,
+    /// Every connection is reset (TCP RST).
+    Refused,
+    /// Nothing comes through in either direction; the connections stay open, for good.
+    Silent,
+}
 
 /// How the simulated CIC is to behave.
 #[derive(Debug, Clone)]
@@ -72,6 +95,13 @@ pub struct SimSettings {
     /// Two downchannel requests of a device within this time are "in quick succession": the second
     /// is answered `429` (transport C7; the guide names no figure). Zero turns the rule off.
     pub channel_interval: Duration,
+    /// Which way `RequestSynchronizeAlert` is answered.
+    pub synchronizing: Synchronizing,
+    /// An alert that is overdue by more than this, and was never reported to ring, is forgotten
+    /// when the device asks for all alerts; a repeated one goes on with its next occurrence.
+    pub missed_after: Duration,
+    /// What "in five seconds" is counted from.
+    pub clock: SharedClock,
 }
 
 impl Default for SimSettings {
@@ -85,6 +115,9 @@ impl Default for SimSettings {
             client: (String::new(), Secret::default()),
             token_life: Duration::from_secs(864_000),
             channel_interval: CHANNEL_INTERVAL,
+            synchronizing: Synchronizing::default(),
+            missed_after: Duration::from_secs(1800),
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -178,56 +211,6 @@ impl SimulatedCic {
     /// The trust anchor of its certificate (PEM), with TLS.
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
-    }
-
-    /// An authorization code, as the user's app would get it; good for one device.
-    pub fn issue_code(&self) -> Secret {
-        self.state.issue_code(None)
-    }
-
-    /// Every access token is refused from now on; refresh tokens stay good.
-    pub fn expire_tokens(&self) {
-        self.state.expire_tokens();
-    }
-
-    /// Every pairing is gone: access and refresh tokens are refused.
-    pub fn revoke_pairings(&self) {
-        self.state.revoke_pairings();
-    }
-
-    /// The next requests meet these faults, in order; an [`Injection`] may name others.
-    pub fn inject(&self, faults: impl IntoIterator<Item = impl Into<Injection>>) {
-        faults.into_iter().for_each(|fault| self.state.inject(fault.into()));
-    }
-
-    /// Sends a directive on the downchannel of every connected device; returns to how many.
-    pub fn push(&self, directive: &serde_json::Value) -> usize {
-        self.state.push(directive)
-    }
-
-    /// How many devices have a downchannel.
-    pub fn channels(&self) -> usize {
-        self.state.channels()
-    }
-
-    /// Waits until so many devices have a downchannel; `false` when it takes longer than `limit`.
-    pub async fn wait_for_channels(&self, count: usize, limit: Duration) -> bool {
-        self.state.wait_for_channels(count, limit).await
-    }
-
-    /// What was seen so far: the last 10,000 events, and the audio of the last of these, at most
-    /// 64 MiB in all.
-    pub fn seen(&self) -> Vec<SeenEvent> {
-        self.state.journal.seen()
-    }
-
-    /// Waits until something of this kind has been seen; `None` when it takes longer than `limit`.
-    pub async fn wait_for(
-        &self,
-        wanted: impl Fn(&SeenEvent) -> bool,
-        limit: Duration,
-    ) -> Option<SeenEvent> {
-        self.state.journal.wait_for(wanted, limit).await
     }
 }
 

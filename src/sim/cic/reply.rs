@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    accounts::Asked,
     scenario::{DialogueId, Placed, Reply, Step},
     state::State,
     wire::{self, Part},
@@ -10,9 +11,10 @@ use super::{
 use crate::ids::random_uuid;
 
 impl Reply {
-    /// In the order in which they are sent, for the dialogue `own` of this device.
-    pub(super) fn parts(&self, own: &str, device: &str, state: &State) -> Vec<Part> {
-        let earlier = state.note_dialogue(device, own);
+    /// In the order in which they are sent.
+    pub(super) fn parts(&self, asked: &Asked<'_>, state: &State) -> Vec<Part> {
+        let own = asked.dialogue;
+        let earlier = state.note_dialogue(asked.device, own);
         let (mut parts, mut last) = (Vec::new(), Vec::new());
         for step in &self.steps {
             match step {
@@ -39,6 +41,7 @@ impl Reply {
                         wire::directive("SpeechRecognizer", "ExpectSpeech", Some(own), payload);
                     parts.push(Part::Directive(expect));
                 }
+                Step::Alert(step) => parts.extend(state.carry_out(step, asked)),
                 Step::Directive { namespace, name, payload, dialogue } => {
                     let id = match dialogue {
                         DialogueId::Own => Some(own.to_owned()),
@@ -56,7 +59,8 @@ impl Reply {
     }
 }
 
-fn speak(dialogue: &str, content_id: &str) -> Value {
+/// A Speak of this attachment.
+pub(super) fn speak(dialogue: &str, content_id: &str) -> Value {
     let payload = json!({
         "format": "AUDIO_MPEG",
         "token": random_uuid(),

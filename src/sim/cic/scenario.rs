@@ -6,7 +6,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fault::{FaultToml, Injection};
+pub(super) use super::steps::{AlertStep, Verb};
+use super::{
+    fault::{FaultToml, Injection},
+    steps::AlertToml,
+};
 
 /// Why a scenario cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,7 @@ pub(super) enum Step {
     Speak { mp3: Bytes, placed: Placed },
     Expect { question: String, timeout: u64, explicit: bool },
     Directive { namespace: String, name: String, payload: Value, dialogue: DialogueId },
+    Alert(AlertStep),
 }
 
 /// Where an attachment stands among the parts.
@@ -129,6 +134,7 @@ enum StepToml {
         #[serde(default)]
         dialogue: DialogueId,
     },
+    Alert(AlertToml),
 }
 
 fn seven_seconds() -> u64 {
@@ -152,6 +158,8 @@ const EMBEDDED: &[(&str, &[u8])] = embedded![
     "speech/everest.wav",
     "speech/pizza.wav",
     "speech/large.wav",
+    "speech/timer.wav",
+    "speech/stop-timer.wav",
     "answers/time.mp3",
     "answers/story-1.mp3",
     "answers/story-2.mp3",
@@ -160,6 +168,12 @@ const EMBEDDED: &[(&str, &[u8])] = embedded![
     "answers/which-size.mp3",
     "answers/ordered.mp3",
     "answers/sorry.mp3",
+    "answers/timer-set.mp3",
+    "answers/timer-stopped.mp3",
+    "answers/alert-set.mp3",
+    "answers/alert-stopped.mp3",
+    "answers/alert-deleted.mp3",
+    "answers/alert-failed.mp3",
 ];
 
 /// One of the recorded utterances that are built in (WAV), by its name under `assets/`.
@@ -246,6 +260,23 @@ impl Scenario {
     }
 }
 
+/// `Namespace.Name` in two.
+pub(super) fn named(directive: &str) -> (&str, &str) {
+    directive.split_once('.').unwrap_or((directive, ""))
+}
+
+/// An empty payload.
+pub(super) fn nothing() -> Value {
+    Value::Object(Default::default())
+}
+
+impl Reply {
+    /// Whether it answers whatever has no other answer.
+    pub(super) fn is_for_anything(&self) -> bool {
+        self.when.as_deref() == Some("")
+    }
+}
+
 impl Step {
     fn build(
         step: StepToml,
@@ -259,11 +290,12 @@ impl Step {
                 Self::Expect { question: expect, timeout, explicit }
             }
             StepToml::Directive { directive, payload, dialogue } => {
-                let (namespace, name) = directive.split_once('.').unwrap_or((&directive, ""));
-                let payload = payload.unwrap_or_else(|| Value::Object(Default::default()));
+                let (namespace, name) = named(&directive);
                 let (namespace, name) = (namespace.to_owned(), name.to_owned());
+                let payload = payload.unwrap_or_else(nothing);
                 Self::Directive { namespace, name, payload, dialogue }
             }
+            StepToml::Alert(step) => Self::Alert(step.build()),
         })
     }
 }
@@ -275,7 +307,7 @@ mod tests {
     #[test]
     fn the_built_in_scenario_answers_what_its_recordings_ask() {
         let scenario = Scenario::builtin();
-        assert_eq!(scenario.recordings.len(), 5);
+        assert_eq!(scenario.recordings.len(), 7);
         for recording in scenario.recordings.iter() {
             assert!(recording.pcm.len() > 32_000, "{}", recording.text);
         }
@@ -289,12 +321,16 @@ mod tests {
 
     #[test]
     fn a_broken_scenario_is_refused() {
-        let parse = |text| Scenario::parse(text, Path::new(".")).map(drop);
+        let parse = |text: &str| Scenario::parse(text, Path::new(".")).map(drop);
         assert!(
             parse("[[reply]]\nwhen = \"x\"\nsteps = [{ speak = \"/nonexistent.mp3\" }]").is_err()
         );
         assert!(parse("[[reply]]\nwhen = \"x\"\nsteps = [{ speek = \"x\" }]").is_err());
         assert!(parse("[[replies]]").is_err());
+        let step = |step: &str| parse(&format!("[[reply]]\nwhen = \"x\"\nsteps = [{step}]"));
+        assert!(step(r#"{ alert = "set", type = "TIMER", in = 5, every = 60 }"#).is_ok());
+        assert!(step(r#"{ alert = "set", type = "EGG", in = 5 }"#).is_err());
+        assert!(step(r#"{ alert = "ring", type = "TIMER" }"#).is_err());
         assert!(parse("[[fault]]\non = \"event\"\nkind = \"hiccup\"").is_err());
     }
 

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    answer, channel, event,
+    Reach, answer, channel, event,
     fault::{Fault, Place},
     line::{Line, Scissors},
     state::{Down, State},
@@ -115,9 +115,28 @@ pub(super) async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 async fn welcome(tcp: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
-    let fault = state.fault(Place::Connection);
     let line = Line::new(tcp);
     let scissors = line.scissors();
+    let mut reach = state.reach.subscribe();
+    let conversation = talk(line, scissors.clone(), tls, state);
+    tokio::pin!(conversation);
+    loop {
+        let reaches = *reach.borrow_and_update();
+        match reaches {
+            Reach::Whole => {}
+            // The line is dropped with the conversation.
+            Reach::Refused => return scissors.reset(),
+            Reach::Silent => scissors.silence(),
+        }
+        tokio::select! {
+            () = &mut conversation => return,
+            changed = reach.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn talk(line: Line, scissors: Scissors, tls: Option<TlsAcceptor>, state: Arc<State>) {
+    let fault = state.fault(Place::Connection);
     match fault {
         Some(Fault::TcpReset) => return scissors.reset(),
         Some(Fault::BlackHole) => {

@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use super::{
-    SimSettings,
+    Reach, SimSettings,
+    accounts::Accounts,
     fault::{Fault, Faults, Injection, Place},
     journal::Journal,
     scenario::Scenario,
@@ -115,6 +116,8 @@ struct Inner {
 pub(super) struct State {
     inner: Mutex<Inner>,
     open_channels: watch::Sender<usize>,
+    pub(super) reach: watch::Sender<Reach>,
+    pub(super) accounts: Accounts,
     pub(super) journal: Journal,
     pub(super) scenario: Scenario,
     client: (String, Secret),
@@ -166,6 +169,8 @@ impl State {
         Self {
             inner: Mutex::new(inner),
             open_channels: watch::Sender::new(0),
+            reach: watch::Sender::new(Reach::Whole),
+            accounts: Accounts::new(settings),
             journal: Journal::default(),
             scenario: settings.scenario.clone(),
             client: settings.client.clone(),
@@ -315,8 +320,12 @@ impl State {
         open.filter(|channel| channel.down.send(part()).is_ok()).count()
     }
 
-    /// `false` when this message id has been used before.
-    pub(super) fn is_new_message(&self, id: &str) -> bool {
+    pub(super) fn knows_message(&self, id: &str) -> bool {
+        self.lock().message_ids.map.contains_key(id)
+    }
+
+    /// Notes the message id of an event that has come whole; `false` when it was used before.
+    pub(super) fn note_message(&self, id: &str) -> bool {
         self.lock().message_ids.insert(id.to_owned(), ())
     }
 
