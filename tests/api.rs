@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use cic_gateway::{
     app::Gateway,
+    appliance::alerts::AlertKind,
     config,
     sim::{
         appliance::{ApplianceSettings, Heard, SimulatedAppliance},
-        cic::{SimSettings, SimulatedCic},
+        cic::{NewAlert, SimSettings, SimulatedCic},
     },
 };
 use reqwest::{Client, Method, StatusCode, header};
@@ -230,21 +231,21 @@ async fn alerts_are_listed_and_stopped() {
     let speaker = house.speaker(added["mqttPassword"].as_str().unwrap());
     let connected = |h: &Heard| matches!(h, Heard::Session(v) if v["state"] == "connected");
     speaker.wait_for(connected, LIMIT).await.expect("in time");
-    let soon = jiff::Timestamp::now().to_string();
-    house.cic.push(&json!({"directive": {
-        "header": {"namespace": "Alerts", "name": "SetAlert", "messageId": "m1"},
-        "payload": {"token": "t/1", "type": "TIMER", "scheduledTime": soon},
-    }}));
+    let soon = jiff::Timestamp::now();
+    let device = added["deviceId"].as_str().unwrap();
+    house.cic.set_alert(device, &NewAlert::new(AlertKind::Timer, soon).token("t/1"));
     let started = |name: &str| name == "Alerts.AlertStarted";
     house.cic.wait_for(|seen| started(&seen.name), LIMIT).await.expect("it rings");
     let (status, alerts) = house.get("/api/v1/appliances/kitchen/alerts").await;
     assert_eq!((status, alerts.as_array().map(Vec::len)), (200, Some(1)), "{alerts}");
     assert_eq!(alerts[0]["state"], "ringing");
-    assert_eq!((&alerts[0]["token"], &alerts[0]["scheduledTime"]), (&json!("t/1"), &json!(soon)));
+    assert_eq!((&alerts[0]["token"], &alerts[0]["type"]), (&json!("t/1"), &json!("TIMER")));
     let stop = "/api/v1/appliances/kitchen/alerts/t%2F1/stop";
     assert_eq!(house.ask(Method::POST, stop, "").await.0, 202);
-    let asked = |name: &str| name == "Alerts.RequestAlertStop";
-    assert!(house.cic.wait_for(|seen| asked(&seen.name), LIMIT).await.is_some());
+    for name in ["Alerts.RequestAlertStop", "Alerts.AlertStopped", "Alerts.DeleteAlertSucceeded"] {
+        assert!(house.cic.wait_for(|seen| seen.name == name, LIMIT).await.is_some(), "{name}");
+    }
+    assert_eq!(house.get("/api/v1/appliances/kitchen/alerts").await.1, json!([]));
     let unknown = "/api/v1/appliances/kitchen/alerts/nobody/stop";
     assert_eq!(house.ask(Method::POST, unknown, "").await.0, 404);
     house.gateway.stop().await;

@@ -35,7 +35,7 @@ use std::{
 };
 
 use rumqttc::{
-    TlsConfiguration, Transport,
+    NetworkOptions, TlsConfiguration, Transport,
     v5::{
         AsyncClient, EventLoop, MqttOptions,
         mqttbytes::{QoS, v5::LastWill},
@@ -226,6 +226,10 @@ fn build(settings: &LinkSettings) -> (AsyncClient, EventLoop) {
 fn options(settings: &LinkSettings, client_id: &str) -> MqttOptions {
     let mut options = MqttOptions::new(client_id, &settings.host, settings.port);
     options.set_keep_alive(KEEP_ALIVE).set_outgoing_inflight_upper_limit(INFLIGHT);
+    // Small messages must not wait for each other's acknowledgement.
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
     if !settings.username.is_empty() {
         options.set_credentials(&settings.username, settings.password.expose());
     }
