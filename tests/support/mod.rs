@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod scripted;
+pub mod site;
 
 use std::{
     net::{TcpListener, TcpStream},
