@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::{sync::watch, task::JoinHandle};
 
 #[cfg(feature = "broker")]
-use crate::mqtt::broker::{Broker, BrokerSettings, Users};
+use crate::mqtt::broker::{Broker, BrokerSettings, GatewayLogin, Users};
 use crate::{
     appliance::{
         alerts::AlertSettings,
@@ -20,8 +20,9 @@ use crate::{
     },
     clock::{SharedClock, SystemClock},
     config::Config,
-    http::{self, Readiness},
+    http::{self, Readiness, api::Api},
     mqtt::{link::Link, link::LinkSettings, topics},
+    provisioning::Provisioning,
     secret::Secret,
     shard::{Router, Shard},
     store::{self, SharedStore, doings::Saver},
@@ -30,8 +31,10 @@ use crate::{
 
 /// Handshakes with CIC a second, over all appliances of a process.
 const HANDSHAKES_PER_SECOND: u32 = 200;
-/// How long the last saves may take at the end.
+/// How long the last saves may take at the end. All bounds of the end together stay below 10 s.
 const STOP_SAVING: Duration = Duration::from_secs(1);
+/// How long the store's connections may take to close.
+const STOP_STORE: Duration = Duration::from_secs(1);
 /// Audio that may wait for flow control in one upload: 2 s.
 const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
 
@@ -79,7 +82,7 @@ impl Gateway {
             session,
             link: Policy::default(),
             handshakes: RefCell::new(Handshakes::per_second(HANDSHAKES_PER_SECOND)),
-            clock,
+            clock: clock.clone(),
             metrics: metrics.clone(),
             topic_root: config.mqtt.topic_root.clone(),
             max_utterance: config.limits.max_utterance,
@@ -89,7 +92,10 @@ impl Gateway {
         let (draining, is_draining) = watch::channel(false);
         let connected = shard.connected();
         let ready = Ready { store: store.clone(), connected, draining: is_draining };
-        let http = http::start(config.http.listen, metrics.clone(), Arc::new(ready))
+        let provisioning = provisioning(config, &store, clock)?;
+        let api = Api { provisioning, desk: shard.desk() };
+        let (listen, token) = (config.http.listen, &config.http.admin_token);
+        let http = http::start(listen, token, metrics.clone(), Arc::new(ready), api)
             .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
         tracing::info!(http = %http.addr, "gateway started");
         Ok(Self {
@@ -110,9 +116,11 @@ impl Gateway {
     }
 
     /// Where the embedded broker listens, if there is one.
-    #[cfg(feature = "broker")]
     pub fn broker_addr(&self) -> Option<SocketAddr> {
-        self.broker.as_ref().map(Broker::local_addr)
+        #[cfg(feature = "broker")]
+        return self.broker.as_ref().map(Broker::local_addr);
+        #[cfg(not(feature = "broker"))]
+        None
     }
 
     /// All metrics.
@@ -140,11 +148,15 @@ impl Gateway {
             tracing::error!("the store did not take the last changes of alerts in time");
         }
         #[cfg(feature = "broker")]
-        if let Some(broker) = self.broker {
-            broker.stop().await;
-        }
-        self.http.stop().await;
-        self.store.close().await;
+        let broker = async {
+            if let Some(broker) = self.broker {
+                broker.stop().await;
+            }
+        };
+        #[cfg(not(feature = "broker"))]
+        let broker = std::future::ready(());
+        let store = tokio::time::timeout(STOP_STORE, self.store.close());
+        let _ = tokio::join!(broker, self.http.stop(), store);
         tracing::info!("gateway stopped");
     }
 }
@@ -175,6 +187,24 @@ pub fn auth_client(config: &Config) -> Result<AuthClient> {
     })?)
 }
 
+/// What provisions appliances, as configured.
+///
+/// # Errors
+/// When the auth API's URI or trust anchor cannot be used.
+pub fn provisioning(
+    config: &Config,
+    store: &SharedStore,
+    clock: SharedClock,
+) -> Result<Provisioning> {
+    Ok(Provisioning {
+        store: store.clone(),
+        auth: auth_client(config)?,
+        clock,
+        max_appliances: config.limits.max_appliances,
+        gateway_names: gateway_names(config).map(str::to_owned),
+    })
+}
+
 /// The MQTT user name of the gateway itself.
 pub fn gateway_user(config: &Config) -> &str {
     match config.mqtt.username.as_str() {
@@ -183,7 +213,16 @@ pub fn gateway_user(config: &Config) -> &str {
     }
 }
 
-fn session_settings(config: &Config) -> Result<SessionSettings> {
+/// The names that the gateway has at the broker, and no appliance may have.
+pub fn gateway_names(config: &Config) -> [&str; 2] {
+    [gateway_user(config), &config.mqtt.client_id]
+}
+
+/// What every session with CIC needs.
+///
+/// # Errors
+/// When the URI, the trust anchor or the User-Agent cannot be used.
+pub fn session_settings(config: &Config) -> Result<SessionSettings> {
     let cic = &config.cic;
     let base_uri: http_types::Uri = cic.base_uri.parse().context("cic.base_uri is no URI")?;
     let ca = read_pem(&cic.ca_file, "cic.ca_file")?;
@@ -221,54 +260,66 @@ async fn link_settings(
     store: &SharedStore,
     embedded: Option<SocketAddr>,
 ) -> Result<LinkSettings> {
-    let mqtt = &config.mqtt;
-    let (host, port, tls) = match embedded {
-        Some(addr) => (loopback_of(addr).to_string(), addr.port(), broker_tls(config)?),
-        None => broker_address(config)?,
-    };
-    let (username, password) = match embedded {
-        Some(_) => (gateway_user(config).to_owned(), store.gateway_password().await?),
-        None => (mqtt.username.clone(), mqtt.password.clone()),
-    };
+    let Some(addr) = embedded else { return external_broker(config) };
     Ok(LinkSettings {
-        host,
-        port,
-        tls,
-        client_id: mqtt.client_id.clone(),
-        username,
-        password,
-        topic_root: mqtt.topic_root.clone(),
-        filters: vec![topics::subscription(&mqtt.topic_root)],
+        host: loopback_of(addr).to_string(),
+        port: addr.port(),
+        tls: broker_tls(config)?,
+        username: gateway_user(config).to_owned(),
+        password: store.gateway_password().await?,
+        ..without_address(config)
     })
 }
 
-type Address = (String, u16, Option<Arc<rustls::ClientConfig>>);
-
-fn broker_address(config: &Config) -> Result<Address> {
+/// The broker that `mqtt.url` names, and the login there.
+///
+/// # Errors
+/// When the URL or a file for TLS cannot be used.
+pub fn external_broker(config: &Config) -> Result<LinkSettings> {
     let mqtt = &config.mqtt;
     let uri: http_types::Uri = mqtt.url.parse().context("mqtt.url is no URL")?;
     let host = uri.host().context("mqtt.url names no host")?.trim_matches(['[', ']']).to_owned();
     let secure = uri.scheme_str() == Some("mqtts");
     let port = uri.port_u16().unwrap_or(if secure { 8883 } else { 1883 });
-    if !secure {
-        return Ok((host, port, None));
+    let tls = secure.then(|| mqtt_tls(config)).transpose()?;
+    Ok(LinkSettings { host, port, tls, ..without_address(config) })
+}
+
+fn without_address(config: &Config) -> LinkSettings {
+    let mqtt = &config.mqtt;
+    LinkSettings {
+        host: String::new(),
+        port: 0,
+        tls: None,
+        client_id: mqtt.client_id.clone(),
+        username: mqtt.username.clone(),
+        password: mqtt.password.clone(),
+        topic_root: mqtt.topic_root.clone(),
+        filters: vec![topics::subscription(&mqtt.topic_root)],
     }
+}
+
+fn mqtt_tls(config: &Config) -> Result<Arc<rustls::ClientConfig>> {
+    let mqtt = &config.mqtt;
     let ca = read_pem(&mqtt.ca_file, "mqtt.ca_file")?;
     let cert = read_pem(&mqtt.client_cert_file, "mqtt.client_cert_file")?;
     let key = read_pem(&mqtt.client_key_file, "mqtt.client_key_file")?;
-    let tls = match (cert, key) {
-        (Some(cert), Some(key)) => {
-            tls::client_config_with_identity(ca.as_deref(), &[], &cert, &key)
-        }
-        _ => tls::client_config(ca.as_deref(), &[]),
+    let (Some(cert), Some(key)) = (cert, key) else {
+        return tls::client_config(ca.as_deref(), &[]).context("mqtt.ca_file");
     };
-    Ok((host, port, Some(tls.context("mqtt.ca_file, mqtt.client_cert_file")?)))
+    tls::client_config_with_identity(ca.as_deref(), &[], &cert, &key)
+        .context("mqtt.ca_file, mqtt.client_cert_file, mqtt.client_key_file")
 }
 
-/// Over TLS the gateway trusts the embedded broker's own certificate file.
-fn broker_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>> {
-    let cert = read_pem(&config.broker.cert_file, "broker.cert_file")?;
-    Ok(cert.map(|cert| tls::client_config(Some(&cert), &[])).transpose()?)
+/// Over TLS the gateway trusts exactly the embedded broker's own certificate.
+///
+/// # Errors
+/// When its file cannot be used.
+pub fn broker_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>> {
+    let Some(cert) = read_pem(&config.broker.cert_file, "broker.cert_file")? else {
+        return Ok(None);
+    };
+    Ok(Some(tls::pinned(&cert).context("broker.cert_file")?))
 }
 
 fn loopback_of(addr: SocketAddr) -> std::net::IpAddr {
@@ -302,8 +353,9 @@ async fn start_broker(config: &Config, store: &SharedStore) -> Result<Option<Bro
         tls,
         topic_root: config.mqtt.topic_root.clone(),
     };
-    let gateway = gateway_user(config).to_owned();
-    let users = Arc::new(StoredUsers { store: store.clone(), gateway: gateway.clone() });
+    let (user, client_id) = (gateway_user(config).to_owned(), config.mqtt.client_id.clone());
+    let users = Arc::new(StoredUsers { store: store.clone(), gateway: user.clone() });
+    let gateway = GatewayLogin { user, client_id };
     let started = Broker::start(settings, users, gateway).await;
     Ok(Some(started.with_context(|| format!("broker.listen: {} cannot be used", broker.listen))?))
 }

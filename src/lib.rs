@@ -25,7 +25,8 @@
 //! | [`cic`] | the cloud's edge: session, link policy, multipart, messages, tokens |
 //! | [`shard`] | the unit of ownership: which appliances are ours, and who routes to them |
 //! | [`store`] | appliances and sealed tokens in SQLite or PostgreSQL |
-//! | [`http`] | health and metrics for operators |
+//! | [`provisioning`] | adding, pairing and removing appliances |
+//! | [`http`] | health, metrics and the API |
 //! | [`telemetry`] | logs, and every metric |
 //! | [`sim`] | the simulated CIC, auth server and appliance that we ship |
 //! | [`clock`], [`ids`], [`secret`] | the only source of now, the names of things, text that must not be printed |
@@ -39,6 +40,7 @@ pub mod config;
 pub mod http;
 pub mod ids;
 pub mod mqtt;
+pub mod provisioning;
 pub mod secret;
 pub mod shard;
 pub mod sim;

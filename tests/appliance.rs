@@ -10,7 +10,7 @@ use std::{path::Path, process::Output, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use cic_gateway::{
     cic::tls::client_config,
-    mqtt::broker::{Broker, BrokerSettings, Users},
+    mqtt::broker::{Broker, BrokerSettings, GatewayLogin, Users},
     sim::{
         appliance::{
             ApplianceHost, ApplianceSettings, CutOff, Heard, Initiator, MqttVersion,
@@ -54,7 +54,8 @@ impl Stage {
             tls: files,
             topic_root: "cic/v1".into(),
         };
-        let broker = Broker::start(settings, Arc::new(Anybody), "gw".into()).await.unwrap();
+        let login = GatewayLogin { user: "gw".into(), client_id: "gw".into() };
+        let broker = Broker::start(settings, Arc::new(Anybody), login).await.unwrap();
         let (gateway, received) = gateway(broker.local_addr().port(), tls.clone()).await;
         Self { broker, gateway, received, tls, dir }
     }

@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use cic_gateway::mqtt::broker::{Broker, BrokerSettings, Users};
+use cic_gateway::mqtt::broker::{Broker, BrokerSettings, GatewayLogin, Users};
 use rumqttc::{v5, v5::mqttbytes::QoS as QoS5};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -27,7 +27,8 @@ async fn start(dir: &Path) -> Broker {
         tls: None,
         topic_root: "cic/v1".into(),
     };
-    Broker::start(settings, Arc::new(Fixed), "gw".into()).await.unwrap()
+    let gateway = GatewayLogin { user: "gw".into(), client_id: "the-gateway".into() };
+    Broker::start(settings, Arc::new(Fixed), gateway).await.unwrap()
 }
 
 /// What a client received, as topics and payloads.
@@ -39,7 +40,16 @@ async fn client5(
     user: &str,
     password: &str,
 ) -> Result<(v5::AsyncClient, Received), String> {
-    let mut options = v5::MqttOptions::new(format!("c5-{user}"), "127.0.0.1", port);
+    client5_as(port, user, password, &format!("c5-{user}")).await
+}
+
+async fn client5_as(
+    port: u16,
+    user: &str,
+    password: &str,
+    client_id: &str,
+) -> Result<(v5::AsyncClient, Received), String> {
+    let mut options = v5::MqttOptions::new(client_id, "127.0.0.1", port);
     options.set_credentials(user, password).set_clean_start(false);
     options.set_session_expiry_interval(Some(3600)).set_outgoing_inflight_upper_limit(10);
     let (client, mut events) = v5::AsyncClient::new(options, 10);
@@ -91,6 +101,30 @@ async fn only_users_with_their_password_are_let_in() {
     assert!(client5(port, "a", "a-password").await.is_ok());
     assert!(client5(port, "a", "b-password").await.is_err());
     assert!(client5(port, "nobody", "nobody-password").await.is_err());
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_takes_the_gateways_session_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = start(dir.path()).await;
+    let port = broker.local_addr().port();
+    let (gateway, mut heard) = client5_as(port, "gw", "gw-password", "the-gateway").await.unwrap();
+    gateway.subscribe("cic/v1/+/up/#", QoS5::AtLeastOnce).await.unwrap();
+    let refused = client5_as(port, "a", "a-password", "the-gateway").await.err().unwrap();
+    assert!(refused.contains("ClientIdentifierNotValid"), "{refused}");
+    let mut options = rumqttc::MqttOptions::new("the-gateway", "127.0.0.1", port);
+    options.set_credentials("a", "a-password");
+    let (_client, mut events) = rumqttc::AsyncClient::new(options, 10);
+    assert!(events.poll().await.is_err(), "an older version is no way round it");
+    let (a, _) = client5(port, "a", "a-password").await.unwrap();
+    a.publish("cic/v1/a/up/text", QoS5::AtLeastOnce, false, "hi").await.unwrap();
+    assert_eq!(next(&mut heard).await.1, b"hi", "the gateway's session stands");
+    broker.stop().await;
+    // Nor does it belong to anybody else after a restart.
+    let broker = start(dir.path()).await;
+    let port = broker.local_addr().port();
+    assert!(client5_as(port, "gw", "gw-password", "the-gateway").await.is_ok());
     broker.stop().await;
 }
 

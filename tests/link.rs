@@ -7,14 +7,18 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use cic_gateway::{
     mqtt::{
-        Inbound, Publication, Qos,
-        link::{Link, LinkSettings, Publisher, Taken},
+        Publication, Qos,
+        link::{Heard, Link, LinkSettings, Publisher, Taken},
     },
     store::password,
     telemetry::metrics::Metrics,
 };
-use rumqttc::v5::{AsyncClient, Event, MqttOptions, mqttbytes::QoS, mqttbytes::v5::Packet};
-use support::{Mosquitto, scripted::Peer};
+use rumqttc::v5::{
+    AsyncClient, Event, MqttOptions,
+    mqttbytes::QoS,
+    mqttbytes::v5::{Packet, SubscribeReasonCode},
+};
+use support::{Mosquitto, logs::Logs, scripted::Peer};
 use tokio::{net::TcpListener, sync::watch, task::LocalSet};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -27,9 +31,13 @@ fn mosquitto_with(acl: &str, more: &str) -> Mosquitto {
     let dir = tempfile::tempdir().unwrap();
     let hash = password::hash(&"secret".into());
     std::fs::write(dir.path().join("passwd"), format!("gw:{hash}\nother:{hash}\n")).unwrap();
-    let acl = format!("user gw\n{acl}\nuser other\ntopic readwrite #\n");
-    std::fs::write(dir.path().join("acl"), acl).unwrap();
+    std::fs::write(dir.path().join("acl"), self::acl(acl)).unwrap();
     Mosquitto::start_with(dir.path(), more)
+}
+
+/// The access file, with the gateway's rights in it.
+fn acl(rights: &str) -> String {
+    format!("user gw\n{rights}\nuser other\ntopic readwrite #\n")
 }
 
 struct Bench {
@@ -45,7 +53,8 @@ impl Bench {
     fn start(port: u16, patience: usize) -> Self {
         let (metrics, taken) = (Metrics::new(), Rc::new(RefCell::new(Vec::new())));
         let (log, (offers, offered)) = (taken.clone(), watch::channel(0));
-        let handler = Box::new(move |inbound: Inbound| {
+        let handler = Box::new(move |heard: Heard| {
+            let Heard::Message(inbound) = heard else { return Taken::Yes };
             offers.send_modify(|offers| *offers += 1);
             if *offers.borrow() < patience {
                 return Taken::Later(inbound);
@@ -197,9 +206,10 @@ async fn what_is_published_again_keeps_its_order() {
 }
 
 #[tokio::test]
-async fn a_broker_that_lets_the_gateway_hear_nothing_does_not_count_as_connected() {
+async fn a_broker_that_lets_the_gateway_hear_nothing_does_not_count_as_connected_until_mended() {
     LocalSet::new()
         .run_until(async {
+            let logs = Logs::collect();
             // Mosquitto grants the subscription and then forwards nothing.
             let broker = mosquitto("topic write #");
             let bench = Bench::start(broker.port, 1);
@@ -208,7 +218,60 @@ async fn a_broker_that_lets_the_gateway_hear_nothing_does_not_count_as_connected
             while other.next().await != "online" {}
             assert!(!*bench.connected().borrow());
             assert!(!bench.metrics.render().contains("\ncic_gateway_mqtt_connected 1\n"));
+            // It gives up this connection: its last will is there.
+            while other.next().await != "offline" {}
+            let said = logs.with("ERROR").pop().unwrap();
+            for part in ["user=\"gw\"", "read and write cic/v1/gateway/gw/#", "does not forward"] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+            broker.change_rights(&acl("topic readwrite #"));
+            bench.until(true).await;
             bench.link.stop(LIMIT).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_refused_subscription_is_tried_again_until_it_is_granted_and_said_once() {
+    LocalSet::new()
+        .run_until(async {
+            let logs = Logs::collect();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let bench = Bench::start(listener.local_addr().unwrap().port(), 1);
+            for _ in 0..3 {
+                let mut peer = Peer::accept(&listener).await;
+                peer.answer_subscription(SubscribeReasonCode::NotAuthorized).await;
+                while peer.read().await.is_some() {}
+            }
+            assert!(!*bench.connected().borrow());
+            let mut peer = Peer::accept(&listener).await;
+            peer.bring_up().await;
+            bench.until(true).await;
+            let said = logs.with("ERROR");
+            assert_eq!(said.len(), 1, "{said:?}");
+            for part in ["cic/v1/+/up/#", "NotAuthorized", "user=\"gw\"", "read cic/v1/+/up/#"] {
+                assert!(said[0].contains(part), "{part}: {said:?}");
+            }
+            bench.link.stop(Duration::ZERO).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_never_answered_is_tried_again() {
+    LocalSet::new()
+        .run_until(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let bench = Bench::start(listener.local_addr().unwrap().port(), 1);
+            let mut peer = Peer::accept(&listener).await;
+            // All but the subscription is answered, so it is no silence that ends this.
+            while let Some(packet) = peer.read().await {
+                peer.acknowledge(&packet).await;
+            }
+            let mut peer = Peer::accept(&listener).await;
+            peer.bring_up().await;
+            bench.until(true).await;
+            bench.link.stop(Duration::ZERO).await;
         })
         .await;
 }

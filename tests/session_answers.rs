@@ -9,9 +9,10 @@ mod support;
 use std::time::Duration;
 
 use cic_gateway::{
-    cic::message::{AttachmentEvent, CloseReason, Notice, Outcome},
+    cic::message::{AttachmentEvent, CloseReason, Notice, Outcome, SkipReason},
     sim::cic::{ErrorBody, Fault, Place},
 };
+use serde_json::json;
 use support::*;
 
 #[tokio::test]
@@ -92,9 +93,8 @@ async fn an_attachment_that_never_ends_is_incomplete() {
 #[tokio::test]
 async fn an_early_answer_does_not_end_the_upload() {
     with_bench(async |mut bench| {
-        // Silence counts only once it is CIC's turn.
-        bench.settings.idle_timeout = SHORT;
-        bench.settings.response_timeout = SHORT;
+        // Silence counts only once it is CIC's turn, or this would end it at once.
+        bench.settings.idle_timeout = Duration::ZERO;
         let mut session = bench.connected().await;
         bench.cic.inject([Fault::EarlyAnswer]);
         speak(&session);
@@ -142,6 +142,20 @@ async fn every_status_is_told_with_every_form_of_body() {
             }
         }
         works(&mut session).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_although_the_reset_behind_it_ends_a_blocked_upload() {
+    with_bench(async |bench| {
+        bench.cic.inject([Fault::SlowReader { window: 1024, pause: NEVER }]);
+        let mut session = bench.connected().await;
+        bench.cic.inject([Fault::EventRefused(401, ErrorBody::Empty)]);
+        speak(&session);
+        audio(&session, 2);
+        let (_, outcome) = finished(&mut session, KEY).await;
+        assert_eq!(outcome, Outcome::Refused { status: 401, description: String::new() });
     })
     .await;
 }
@@ -203,6 +217,42 @@ async fn a_flood_of_tiny_frames_is_survived_or_ends_the_connection_as_a_loss() {
             Outcome::Done => works(&mut session).await,
             Outcome::Broken(_) => assert!(is_lost(&closed(&mut session).await)),
             other => panic!("{other:?}"),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_skipped_by_itself_and_given_back_to_flow_control() {
+    with_bench(async |bench| {
+        let mut session = bench.connected().await;
+        bench.cic.inject([Fault::Rubbish]);
+        send(&session, &typed("what time"));
+        let (notices, outcome) = finished(&mut session, KEY).await;
+        assert_eq!(outcome, Outcome::Done);
+        let skipped = notices.iter().filter_map(|notice| match notice {
+            Notice::Skipped { reason, .. } => Some(*reason),
+            _ => None,
+        });
+        let want = [SkipReason::Malformed, SkipReason::Malformed, SkipReason::TooLarge];
+        assert_eq!(skipped.collect::<Vec<_>>(), want);
+        assert_eq!(brought(&notices).directives.len(), 2);
+        assert_eq!(brought(&notices).attachments.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_downchannel_carries_more_than_its_window() {
+    with_bench(async |bench| {
+        let mut session = bench.connected().await;
+        let text = "x".repeat(200 * 1024);
+        for _ in 0..8 {
+            let header = json!({"namespace": "Clova", "name": "RenderText", "messageId": "m"});
+            bench.cic.push(&json!({"directive": {"header": header, "payload": {"text": text}}}));
+        }
+        for _ in 0..8 {
+            until(&mut session, |notice| matches!(notice, Notice::Directive { .. })).await;
         }
     })
     .await;

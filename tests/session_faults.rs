@@ -12,6 +12,7 @@ use cic_gateway::{
     cic::message::{CloseReason, Command, Notice, Outcome, RequestKey},
     sim::cic::{Fault, Place, SimSettings},
 };
+use serde_json::json;
 use support::*;
 
 #[tokio::test]
@@ -224,10 +225,16 @@ async fn a_lost_connection_is_told_although_the_actor_is_slow() {
         let mut session = bench.connected().await;
         // More notices than may wait, and nobody takes them.
         for number in 0..100 {
-            let hello = serde_json::json!({"directive": {"header": {"namespace": "Clova",
-                "name": "RenderText", "messageId": number.to_string()}, "payload": {}}});
-            bench.cic.push(&hello);
+            let text = json!({"directive": {"header": {"namespace": "Clova", "name": "RenderText",
+                "messageId": number.to_string()}, "payload": {}}});
+            bench.cic.push(&text);
         }
+        let full = async {
+            while session.notices.len() < session.notices.max_capacity() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, full).await.unwrap();
         bench.cic.inject([Fault::TcpReset]);
         send(&session, &report());
         assert!(bench.cic.wait_for_channels(0, LIMIT).await);

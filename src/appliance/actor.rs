@@ -17,11 +17,12 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    alerts::Phase,
+    alerts::{Phase, Refused},
     core::{Core, CoreSettings, Input, Measure, Output, SaveResult},
     env::Env,
     ledger::{Kept, Save},
-    message::{Down, SessionState},
+    message::{Down, InputError, SessionState},
+    snapshot::Snapshot,
 };
 use crate::{
     cic::{
@@ -29,7 +30,7 @@ use crate::{
         message::{Command, Notice},
         session,
     },
-    ids::{ApplianceId, UtteranceId},
+    ids::{ApplianceId, Token, UtteranceId},
     mqtt::{Publication, native},
     store::{
         self, Tokens,
@@ -78,6 +79,31 @@ pub struct Stop {
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
 pub struct BrokerLost;
+
+/// Asks how the appliance is.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Inspect(pub oneshot::Sender<Snapshot>);
+
+/// Presses the stop button of an alert.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopAlert {
+    /// Which alert.
+    pub token: Token,
+    /// Told whether there is such an alert.
+    pub reply: oneshot::Sender<Result<(), Refused>>,
+}
+
+/// Makes a typed request on behalf of the appliance.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Request {
+    /// What to ask.
+    pub text: String,
+    /// Told why no request is made, if none is.
+    pub reply: oneshot::Sender<Result<(), InputError>>,
+}
 
 /// What the registry and an actor share, and what outlives an actor that panics.
 #[derive(Debug, Default)]
@@ -362,7 +388,6 @@ impl Actor for ApplianceActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
         match self.tokens.clone() {
             Some(tokens) => self.take_tokens(tokens, ctx),
             None => self.feed(Input::Unpaired, ctx),
@@ -441,6 +466,47 @@ impl Handler<Stop> for ApplianceActor {
         self.stopping = Some(stop.done);
         ctx.run_later(DRAIN, |actor, ctx| actor.finish(ctx));
         self.feed(Input::Stopping, ctx);
+    }
+}
+
+impl Handler<Inspect> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, Inspect(reply): Inspect, _: &mut Self::Context) {
+        let _ = reply.send(self.core.snapshot(self.env.clock.now()));
+    }
+}
+
+impl Handler<StopAlert> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, StopAlert { token, reply }: StopAlert, ctx: &mut Self::Context) {
+        let _ = reply.send(self.core.stop_alert(&token, self.env.clock.now()));
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Request> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, Request { text, reply }: Request, ctx: &mut Self::Context) {
+        let _ = reply.send(self.core.request_text(text, self.env.clock.now()));
+        self.perform(ctx);
+    }
+}
+
+/// Makes the actor panic.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Crash;
+
+#[cfg(test)]
+impl Handler<Crash> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("as the test wants");
     }
 }
 

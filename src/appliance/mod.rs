@@ -17,6 +17,8 @@
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
+//! | [`snapshot`] | what operators see |
+//! | [`recent`] | messages that a broker repeats |
 //! | [`complaints`] | `down/error`, at most ten in ten seconds |
 
 pub mod actor;
@@ -32,5 +34,7 @@ pub mod ledger;
 pub mod message;
 pub mod outbox;
 pub mod queue;
+pub mod recent;
 pub mod registry;
+pub mod snapshot;
 pub mod speech;

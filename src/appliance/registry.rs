@@ -12,9 +12,13 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{
-    actor::{ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, Provisioned, Shared, Stop},
+    actor::{
+        ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, MAILBOX, Provisioned, Shared,
+        Stop,
+    },
     env::Env,
     ledger::Kept,
+    recent::Recent,
 };
 use crate::{
     ids::{ApplianceId, UtteranceId},
@@ -32,6 +36,7 @@ struct Entry {
     /// The last message of each retained topic: a respawned actor needs them again, and the
     /// broker sends them only with a new subscription.
     retained: BTreeMap<String, Bytes>,
+    recent: Recent,
 }
 
 /// The actors of one shard.
@@ -86,6 +91,11 @@ impl Registry {
         any_new
     }
 
+    /// The actor of an appliance.
+    pub fn addr(&self, id: &ApplianceId) -> Option<&Addr<ApplianceActor>> {
+        self.entries.get(id).map(|entry| &entry.addr)
+    }
+
     /// Hands a message to its appliance's actor.
     pub fn route(&mut self, inbound: Inbound) -> Taken {
         let Some((id, rest)) = topics::split(&self.env.topic_root, &inbound.topic) else {
@@ -104,6 +114,10 @@ impl Registry {
         {
             entry.retained.insert(rest.to_owned(), Bytes::copy_from_slice(&inbound.payload));
         }
+        if inbound.repeated && entry.recent.has(rest, &inbound.payload) {
+            self.env.metrics.dropped.with_label_values(&["repeated"]).inc();
+            return Taken::Yes;
+        }
         let message = FromAppliance {
             topic: rest.to_owned(),
             payload: inbound.payload.clone(),
@@ -111,7 +125,13 @@ impl Registry {
             received: inbound.received,
         };
         match entry.addr.try_send(message) {
-            Ok(()) => Taken::Yes,
+            Ok(()) => {
+                // Audio is delivered at most once.
+                if !rest.starts_with("up/audio/") {
+                    entry.recent.note(rest, &inbound.payload);
+                }
+                Taken::Yes
+            }
             Err(SendError::Full(message)) => match message.topic.strip_prefix("up/audio/") {
                 Some(utterance) => self.lose_audio(id.to_owned().as_str(), utterance),
                 None => Taken::Later(inbound),
@@ -177,7 +197,12 @@ impl Registry {
     fn spawn(&self, record: store::Appliance, shared: Rc<Shared>, respawned: bool) -> Entry {
         let actor =
             ApplianceActor::new(record.clone(), self.env.clone(), shared.clone(), respawned);
-        Entry { addr: actor.start(), record, shared, retained: BTreeMap::new() }
+        // In `started` it would come too late: messages arrive before that runs.
+        let addr = ApplianceActor::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            actor
+        });
+        Entry { addr, record, shared, retained: BTreeMap::new(), recent: Recent::default() }
     }
 
     fn lose_audio(&mut self, id: &str, utterance: &str) -> Taken {
@@ -199,3 +224,7 @@ fn is_retained(rest: &str) -> bool {
     let context = rest.strip_prefix("up/state/");
     matches!(rest, "up/status" | "up/state") || context.is_some_and(native::is_context_name)
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -142,6 +142,21 @@ impl AuthClient {
         self.call("delete", ("access_token", access_token), device).await.map(drop)
     }
 
+    /// Asks without saying who we are: whether there is somebody to ask; returns the status.
+    ///
+    /// # Errors
+    /// What has to be mended, with the configuration's keys.
+    pub async fn probe(&self) -> Result<u16, String> {
+        let host = self.token_uri.host_str().unwrap_or_default();
+        match self.http.get(self.token_uri.clone()).send().await {
+            Ok(answer) => Ok(answer.status().as_u16()),
+            Err(error) => Err(match tls::reason(&error) {
+                Some(reason) => tls::explain(reason, host, "auth"),
+                None => format!("{host}: {}: auth.base_uri", describe(error)),
+            }),
+        }
+    }
+
     async fn issue(
         &self,
         grant: &str,

@@ -14,6 +14,7 @@
 //! | [`event`] | the JSON part of an event |
 //! | [`names`] | every message name of CIC |
 //! | [`auth`] | the auth API: codes and refresh tokens become access tokens |
+//! | [`probe`] | whether CIC can be reached, for `check` |
 //! | [`tls`] | one shared client configuration |
 //! | [`user_agent`] | CIC's User-Agent grammar |
 
@@ -24,6 +25,7 @@ pub mod link;
 pub mod message;
 pub mod multipart;
 pub mod names;
+pub mod probe;
 pub mod session;
 pub mod tls;
 pub mod user_agent;

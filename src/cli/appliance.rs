@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 use super::Format;
 use crate::{
     app,
-    cic::auth::Device,
-    clock::{Clock, SystemClock},
+    clock::SystemClock,
     config::Config,
     ids::ApplianceId,
+    provisioning::Provisioning,
     secret::Secret,
-    store::{Appliance, SharedStore, provision},
+    store::{
+        Appliance,
+        provision::{DEFAULT_LANG, DEFAULT_MODEL, LANGS, NewAppliance},
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -27,10 +30,10 @@ pub enum ApplianceCommand {
         /// 1 to 64 of A-Z a-z 0-9 _ -
         id: ApplianceId,
         /// CLOVA's model id
-        #[arg(long, default_value = "generic")]
+        #[arg(long, default_value = DEFAULT_MODEL)]
         model: String,
         /// Language of its requests
-        #[arg(long, default_value = "ko", value_parser = ["ko", "en", "ja"])]
+        #[arg(long, default_value = DEFAULT_LANG, value_parser = LANGS)]
         lang: String,
         /// CLOVA's device id [default: a random UUID]
         #[arg(long)]
@@ -73,27 +76,21 @@ pub enum ApplianceCommand {
 /// Carries out a command.
 pub(super) async fn run(command: ApplianceCommand, config: &Config, format: Format) -> Result<()> {
     let store = app::open_store(config, &Metrics::new()).await?;
-    let done = perform(command, config, &store, format).await;
+    let provisioning = app::provisioning(config, &store, std::sync::Arc::new(SystemClock))?;
+    let done = perform(command, &provisioning, format).await;
     store.close().await;
     done
 }
 
 async fn perform(
     command: ApplianceCommand,
-    config: &Config,
-    store: &SharedStore,
+    provisioning: &Provisioning,
     format: Format,
 ) -> Result<()> {
-    let now = SystemClock.now();
     match command {
         ApplianceCommand::Add { id, model, lang, device_id } => {
-            let count = store.list().await?.len();
-            anyhow::ensure!(
-                count < config.limits.max_appliances,
-                "limits.max_appliances is reached"
-            );
-            let new = provision::NewAppliance { id, model_id: model, lang, device_id };
-            let (appliance, password) = provision::add(store.as_ref(), new, now.wall).await?;
+            let new = NewAppliance { id, model_id: model, lang, device_id };
+            let (appliance, password) = provisioning.add(new).await?;
             print(
                 format,
                 &json!({
@@ -105,55 +102,40 @@ async fn perform(
                 }),
             );
         }
-        ApplianceCommand::List => {
-            let all: Vec<Value> = store.list().await?.iter().map(describe).collect();
-            match format {
-                Format::Json => println!("{}", Value::from(all)),
-                Format::Text => all.iter().for_each(|appliance| {
-                    let field = |name: &str| appliance[name].as_str().unwrap_or_default();
-                    let paired = if appliance["paired"] == true { "paired" } else { "not paired" };
-                    println!("{}  {}  {}  {paired}", field("id"), field("modelId"), field("lang"));
-                }),
-            }
+        ApplianceCommand::List => list(provisioning, format).await?,
+        ApplianceCommand::Show { id } => {
+            let found = provisioning.get(&id).await;
+            print(format, &describe(&found.with_context(|| id.to_string())?));
         }
-        ApplianceCommand::Show { id } => print(format, &describe(&find(store, &id).await?)),
         ApplianceCommand::Pair { id, code } => {
-            let appliance = find(store, &id).await?;
-            let auth = app::auth_client(config)?;
-            let tokens = auth.pair(&device(&appliance), &Secret::from(code), now).await?;
-            store.set_tokens(&id, &tokens).await?;
-            print(
-                format,
-                &json!({"id": id, "paired": true, "expiresAt": tokens.expires_at.to_string()}),
-            );
+            let paired = provisioning.pair(&id, &Secret::from(code)).await;
+            let paired = paired.with_context(|| id.to_string())?;
+            let expires = paired.tokens.map(|tokens| tokens.expires_at.to_string());
+            print(format, &json!({"id": id, "paired": true, "expiresAt": expires}));
         }
         ApplianceCommand::Unpair { id } => {
-            let appliance = find(store, &id).await?;
-            store.clear_tokens(&id).await?;
-            if let Some(tokens) = &appliance.tokens
-                && let Err(error) = app::auth_client(config)?
-                    .delete(&device(&appliance), &tokens.access_token)
-                    .await
-            {
-                tracing::warn!(%error, "the token could not be deleted at CLOVA; it runs out by itself");
-            }
+            provisioning.unpair(&id).await.with_context(|| id.to_string())?;
             print(format, &json!({"id": id, "paired": false}));
         }
         ApplianceCommand::Remove { id } => {
-            store.remove(&id).await.with_context(|| id.to_string())?;
+            provisioning.remove(&id).await.with_context(|| id.to_string())?;
             print(format, &json!({"id": id, "removed": true}));
         }
     }
     Ok(())
 }
 
-async fn find(store: &SharedStore, id: &ApplianceId) -> Result<Appliance> {
-    store.get(id).await?.with_context(|| format!("{id}: no appliance with this id exists"))
-}
-
-fn device(appliance: &Appliance) -> Device {
-    let (device_id, model_id) = (appliance.device_id.clone(), appliance.model_id.clone());
-    Device { device_id, model_id }
+async fn list(provisioning: &Provisioning, format: Format) -> Result<()> {
+    let all: Vec<Value> = provisioning.store.list().await?.iter().map(describe).collect();
+    match format {
+        Format::Json => println!("{}", Value::from(all)),
+        Format::Text => all.iter().for_each(|appliance| {
+            let field = |name: &str| appliance[name].as_str().unwrap_or_default();
+            let paired = if appliance["paired"] == true { "paired" } else { "not paired" };
+            println!("{}  {}  {}  {paired}", field("id"), field("modelId"), field("lang"));
+        }),
+    }
+    Ok(())
 }
 
 /// What may be shown of an appliance: no secret.

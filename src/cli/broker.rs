@@ -11,7 +11,7 @@ use clap::Subcommand;
 use crate::{
     app,
     config::Config,
-    store::{Appliance, password},
+    store::{Appliance, password, provision},
     telemetry::metrics::Metrics,
 };
 
@@ -39,6 +39,11 @@ pub(super) async fn run(command: BrokerCommand, config: &Config) -> Result<()> {
     let configured = &config.mqtt.password;
     let secret = if configured.is_empty() { &own } else { configured };
     let gateway = app::gateway_user(config);
+    for appliance in &appliances {
+        // Two entries of one name: the gateway would be locked out, or the appliance would have
+        // its rights.
+        provision::check_id(&appliance.id, &[gateway])?;
+    }
     std::fs::create_dir_all(&mosquitto).with_context(|| mosquitto.display().to_string())?;
     let users = users(gateway, &password::hash(secret), &appliances);
     replace(&mosquitto.join("passwd"), &users)?;

@@ -1,16 +1,22 @@
-//! `check`: every mistake in the configuration, then the broker, the store and CLOVA are tried.
+//! `check`: every mistake in the configuration, then the broker, the store, CIC and the auth server
+//! are tried as the gateway would use them. Nothing is changed by it.
 
-use std::time::Duration;
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
-use tokio::net::TcpStream;
 
 use super::Format;
 use crate::{
-    app,
+    app, cic,
     config::{Config, ConfigErrors, Loaded},
+    mqtt::link::probe,
+    store::{self, StoreError},
     telemetry::metrics::Metrics,
 };
 
@@ -22,7 +28,8 @@ pub struct CheckArgs {
     offline: bool,
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long each of broker and CIC may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Carries out the command.
 pub(super) async fn run(
@@ -42,12 +49,9 @@ pub(super) async fn run(
     if args.offline {
         return Ok(());
     }
-    let tried = [
-        ("broker", try_broker(&config).await),
-        ("store", try_store(&config).await),
-        ("cic", try_uri(&config.cic.base_uri, 443).await),
-        ("auth", try_uri(&config.auth.base_uri, 443).await),
-    ];
+    let (broker, store, cic, auth) =
+        tokio::join!(try_broker(&config), try_store(&config), try_cic(&config), try_auth(&config));
+    let tried = [("broker", broker), ("store", store), ("cic", cic), ("auth", auth)];
     for (what, result) in &tried {
         report(format, what, result.as_ref().map(String::as_str).map_err(String::as_str));
     }
@@ -70,28 +74,87 @@ fn report(format: Format, what: &str, result: Result<&str, &str>) {
 
 async fn try_broker(config: &Config) -> Result<String, String> {
     if config.broker.enabled {
-        return Ok(format!("the embedded one will listen on {}", config.broker.listen));
+        return try_embedded_broker(config);
     }
-    let port = if config.mqtt.url.starts_with("mqtts:") { 8883 } else { 1883 };
-    try_uri(&config.mqtt.url, port).await
+    let settings = app::external_broker(config).map_err(chain)?;
+    probe(&settings, PATIENCE).await?;
+    Ok(format!("{}:{} accepts the gateway", settings.host, settings.port))
 }
 
+/// What it needs to start; it may be running already, as part of the gateway.
+fn try_embedded_broker(config: &Config) -> Result<String, String> {
+    let listen = config.broker.listen;
+    app::broker_tls(config).map_err(chain)?;
+    match std::net::TcpListener::bind(listen) {
+        Ok(_) => Ok(format!("the embedded one will listen on {listen}")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            Ok(format!("{listen} is in use, by the running gateway if there is one"))
+        }
+        Err(error) => Err(format!("{listen}: {error}: broker.listen")),
+    }
+}
+
+/// Opens the store as it is: nothing is made and nothing is migrated.
 async fn try_store(config: &Config) -> Result<String, String> {
-    let store = app::open_store(config, &Metrics::new()).await.map_err(|e| format!("{e:#}"))?;
-    let appliances = store.list().await.map_err(|error| error.to_string())?;
+    let (url, migrate) = (&config.store.url, config.store.migrate);
+    if let Some(file) = sqlite_file(url) {
+        if !file.exists() {
+            return not_made_yet(&file, migrate);
+        }
+        let key = store::sqlite::key_file(&file);
+        if config.store.secret_key.is_empty() && !key.exists() {
+            return Err(format!("{} is missing: store.secret_key", key.display()));
+        }
+    }
+    let opened = store::open(url, &config.store.secret_key, false, Metrics::new()).await;
+    let store = match opened {
+        Err(StoreError::Schema(_)) if migrate => {
+            return Ok("its schema will be brought up to date at the next start".to_owned());
+        }
+        opened => opened.map_err(|error| store_problem(&error))?,
+    };
+    let appliances = store.list().await.map_err(|error| store_problem(&error));
     store.close().await;
-    Ok(format!("{} appliances", appliances.len()))
+    Ok(format!("{} appliances", appliances?.len()))
 }
 
-/// Whether something listens there.
-async fn try_uri(uri: &str, default: u16) -> Result<String, String> {
-    let uri: http::Uri = uri.parse().map_err(|error| format!("{uri}: {error}"))?;
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let port = uri.port_u16().unwrap_or(default);
-    let shown = format!("{host}:{port}");
-    match tokio::time::timeout(PATIENCE, TcpStream::connect((host, port))).await {
-        Ok(Ok(_)) => Ok(format!("{shown} accepts connections")),
-        Ok(Err(error)) => Err(format!("{shown}: {error}")),
-        Err(_) => Err(format!("{shown}: no answer within {PATIENCE:?}")),
+fn store_problem(error: &StoreError) -> String {
+    let key = if matches!(error, StoreError::Sealed) { "store.secret_key" } else { "store.url" };
+    format!("{error}: {key}")
+}
+
+/// The file of a SQLite store.
+fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    Some(path.split('?').next().unwrap_or_default().into())
+}
+
+fn not_made_yet(file: &Path, migrate: bool) -> Result<String, String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let shown = file.display();
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            Err(format!("there is no folder {}: store.url", folder.display()))
+        }
+        _ if migrate => Ok(format!("{shown} does not exist yet; the first start makes it")),
+        _ => Err(format!("{shown} does not exist; run `cic-gateway migrate`: store.url")),
     }
+}
+
+async fn try_cic(config: &Config) -> Result<String, String> {
+    let settings = app::session_settings(config).map_err(chain)?;
+    cic::probe::probe(&settings.base_uri, settings.tls, PATIENCE).await
+}
+
+async fn try_auth(config: &Config) -> Result<String, String> {
+    let status = app::auth_client(config).map_err(chain)?.probe().await?;
+    match status {
+        500.. => Err(format!("it answers with status {status}: auth.base_uri")),
+        _ => Ok(format!("{} answers", config.auth.base_uri)),
+    }
+}
+
+fn chain(error: anyhow::Error) -> String {
+    format!("{error:#}")
 }

@@ -1,7 +1,10 @@
 //! What concerns the meaning of a key, or several keys.
 
 use super::Config;
-use crate::{cic::user_agent, store::seal::SecretKey};
+use crate::{cic::user_agent, mqtt::topics, store::seal::SecretKey};
+
+/// Longest MQTT client id, characters: it is a level of the gateway's own topics.
+const MAX_CLIENT_ID: usize = 128;
 
 /// Reports every mistake as a key and a problem.
 pub(super) fn check(config: &Config, mut wrong: impl FnMut(&str, String)) {
@@ -11,7 +14,7 @@ pub(super) fn check(config: &Config, mut wrong: impl FnMut(&str, String)) {
     uri(&config.cic.base_uri, &["http", "https"], "cic.base_uri", &mut wrong);
     uri(&config.auth.base_uri, &["http", "https"], "auth.base_uri", &mut wrong);
     uri(&config.mqtt.url, &["mqtt", "mqtts"], "mqtt.url", &mut wrong);
-    topics(config, &mut wrong);
+    mqtt(config, &mut wrong);
     files(config, &mut wrong);
     store(config, &mut wrong);
     if !config.http.listen.ip().is_loopback() && config.http.admin_token.is_empty() {
@@ -35,17 +38,19 @@ fn uri(text: &str, schemes: &[&str], key: &str, wrong: &mut impl FnMut(&str, Str
     }
 }
 
-fn topics(config: &Config, wrong: &mut impl FnMut(&str, String)) {
+fn mqtt(config: &Config, wrong: &mut impl FnMut(&str, String)) {
     let root = &config.mqtt.topic_root;
-    let level = |level: &str| !level.is_empty() && !level.contains(['+', '#', '\0']);
-    if !root.split('/').all(level) || root.starts_with('$') {
+    if !topics::is_topic(root) || root.split('/').any(str::is_empty) || root.starts_with('$') {
         wrong(
             "mqtt.topic_root",
             "must be topic levels without + # and empty ones, as cic/v1".into(),
         );
     }
-    if config.mqtt.client_id.is_empty() || config.mqtt.client_id.contains(['/', '+', '#']) {
-        wrong("mqtt.client_id", "must not be empty, and not contain / + #".into());
+    if !topics::is_level(&config.mqtt.client_id, MAX_CLIENT_ID) {
+        wrong(
+            "mqtt.client_id",
+            format!("must have 1 to {MAX_CLIENT_ID} characters, none of them / + #"),
+        );
     }
     for adapter in &config.mqtt.adapters {
         match adapter.as_str() {

@@ -78,7 +78,7 @@ keys! {
         enabled: Bool = "false", "Run the embedded broker; its users are the provisioned appliances.";
         listen: Addr = "127.0.0.1:1883", "Where it listens.";
         data_dir: Text = "cic-gateway-broker", "Where it keeps retained messages and sessions.";
-        cert_file: Text = "", "Certificate (PEM file), for TLS.";
+        cert_file: Text = "", "Certificate (PEM file, the broker's own first), for TLS. The gateway's own connection trusts just this one, whatever its names.";
         key_file: Text = "", "Its key (PEM file).";
     }
     store {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -49,7 +50,8 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, ConfigErrors> {
     };
     let name = source.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let file = text.as_deref().map(|text| (name.as_str(), text));
-    Ok(Loaded { config: read(file, std::env::vars())?, source })
+    let (environment, mistakes) = own_variables(std::env::vars_os());
+    Ok(Loaded { config: merge(file, environment, mistakes)?, source })
 }
 
 /// Reads a configuration from a file's name and text, and environment variables.
@@ -60,17 +62,66 @@ pub fn read(
     file: Option<(&str, &str)>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, ConfigErrors> {
-    let mut layers = Layers::default();
-    if let Some((name, text)) = file {
-        layers.add_file(name, text);
+    merge(file, environment, Vec::new())
+}
+
+/// Our own environment variables, and those of them that are no text. What others have put there
+/// need not even be UTF-8.
+fn own_variables(
+    all: impl IntoIterator<Item = (OsString, OsString)>,
+) -> (Vec<(String, String)>, Vec<Mistake>) {
+    let (mut own, mut mistakes) = (Vec::new(), Vec::new());
+    for (name, value) in all {
+        let name = name.to_string_lossy().into_owned();
+        let Some(key) = key_of(&name) else { continue };
+        match value.into_string() {
+            Ok(value) => own.push((name, value)),
+            Err(_) => {
+                mistakes.push(Mistake { place: name, key, problem: "is not UTF-8".into() });
+            }
+        }
     }
+    (own, mistakes)
+}
+
+/// The key that an environment variable gives, if it is one of ours.
+fn key_of(variable: &str) -> Option<String> {
+    Some(variable.strip_prefix(PREFIX)?.to_lowercase().replacen("__", ".", 1))
+}
+
+fn merge(
+    file: Option<(&str, &str)>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    mistakes: Vec<Mistake>,
+) -> Result<Config, ConfigErrors> {
+    let mut layers = Layers { mistakes, ..Layers::default() };
+    let is_read = file.is_none_or(|(name, text)| layers.add_file(name, text));
     layers.add_environment(environment);
     layers.resolve_files();
     let config = layers.build();
-    if layers.mistakes.is_empty() {
-        check::check(&config, |key, problem| layers.wrong(key, problem));
+    // Without the file nobody knows what is missing. A key that is wrong already has its default
+    // here: what follows from that would only confuse.
+    if is_read {
+        let faulty: Vec<String> = layers.mistakes.iter().map(|m| m.key.clone()).collect();
+        let is_faulty = |key: &str| faulty.iter().any(|f| f == key || *f == file_key(key));
+        check::check(&config, |key, problem| {
+            if !is_faulty(key) {
+                layers.wrong(key, problem);
+            }
+        });
     }
     if layers.mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(layers.mistakes)) }
+}
+
+/// The key under which a secret's file is named.
+fn file_key(secret: &str) -> String {
+    format!("{secret}_file")
+}
+
+/// The secret that a key gives, by itself or as a file's name.
+fn secret_of(key: &str) -> Option<String> {
+    let secrets = KEYS.iter().filter(|known| known.kind == Kind::Secret).map(Key::full_name);
+    secrets.into_iter().find(|name| key == name || key == file_key(name))
 }
 
 /// A text and where it stands.
@@ -87,7 +138,8 @@ struct Layers {
 }
 
 impl Layers {
-    fn add_file(&mut self, name: &str, text: &str) {
+    /// Returns whether the file could be read at all.
+    fn add_file(&mut self, name: &str, text: &str) -> bool {
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let place = |at: usize| format!("{name}:{}", line(at));
         let document = match DeTable::parse(text) {
@@ -95,11 +147,8 @@ impl Layers {
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
                 let problem = error.message().to_owned();
-                return self.mistakes.push(Mistake {
-                    place: place(at),
-                    key: String::new(),
-                    problem,
-                });
+                self.mistakes.push(Mistake { place: place(at), key: String::new(), problem });
+                return false;
             }
         };
         for (section, content) in document.get_ref() {
@@ -125,23 +174,35 @@ impl Layers {
                 }
             }
         }
+        true
     }
 
+    /// A secret in the environment, by itself or as a file, replaces both in the file.
     fn add_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) {
-        for (name, text) in environment {
-            if let Some(key) = name.strip_prefix(PREFIX) {
-                let key = key.to_lowercase().replacen("__", ".", 1);
-                self.given.remove(&format!("{key}_file"));
-                self.add(key, Given { text, place: name });
+        let own = environment
+            .into_iter()
+            .filter_map(|(name, text)| Some((key_of(&name)?, Given { text, place: name })));
+        let own: Vec<_> = own.collect();
+        for secret in own.iter().filter(|(_, given)| !given.text.is_empty()) {
+            if let Some(secret) = secret_of(&secret.0) {
+                self.given.remove(&file_key(&secret));
+                self.given.remove(&secret);
             }
+        }
+        for (key, given) in own {
+            self.add(key, given);
         }
     }
 
     fn add(&mut self, key: String, given: Given) {
-        let secret = key.strip_suffix("_file").is_some_and(|name| {
-            KEYS.iter().any(|key| key.kind == Kind::Secret && key.full_name() == name)
-        });
-        if secret || KEYS.iter().any(|known| known.full_name() == key) {
+        if secret_of(&key).is_some() {
+            // An empty one is not given: deployments leave such variables and lines behind.
+            if !given.text.is_empty() {
+                self.given.insert(key, given);
+            }
+            return;
+        }
+        if KEYS.iter().any(|known| known.full_name() == key) {
             self.given.insert(key, given);
             return;
         }
@@ -153,14 +214,13 @@ impl Layers {
     fn resolve_files(&mut self) {
         for key in KEYS.iter().filter(|key| key.kind == Kind::Secret) {
             let name = key.full_name();
-            let Some(Given { text: path, place }) = self.given.remove(&format!("{name}_file"))
-            else {
+            let Some(Given { text: path, place }) = self.given.remove(&file_key(&name)) else {
                 continue;
             };
             if self.given.contains_key(&name) {
                 self.mistake(
                     place,
-                    &format!("{name}_file"),
+                    &file_key(&name),
                     &format!("{name} is given too; leave one out"),
                 );
                 continue;
@@ -170,9 +230,7 @@ impl Layers {
                     let text = text.trim_end_matches(['\r', '\n']).to_owned();
                     self.given.insert(name, Given { text, place });
                 }
-                Err(error) => {
-                    self.mistake(place, &format!("{name}_file"), &format!("{path}: {error}"))
-                }
+                Err(error) => self.mistake(place, &file_key(&name), &format!("{path}: {error}")),
             }
         }
     }

@@ -69,6 +69,55 @@ fn secrets_may_come_from_files_and_are_not_shown() {
 }
 
 #[test]
+fn a_secret_in_the_environment_replaces_the_one_in_the_file_in_whatever_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("env"), "from env file\n").unwrap();
+    std::fs::write(path("toml"), "from toml file\n").unwrap();
+    let (env_file, toml_file) = (path("env"), format!("password_file = {:?}", path("toml")));
+    let (value, file) = ("CIC_GATEWAY__MQTT__PASSWORD", "CIC_GATEWAY__MQTT__PASSWORD_FILE");
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let rows: [Row<'_>; 10] = [
+        ("password = \"\"", &[(file, &env_file)], "from env file"),
+        ("password = \"text\"", &[(file, &env_file)], "from env file"),
+        (&toml_file, &[(file, &env_file)], "from env file"),
+        (&toml_file, &[(value, "from env")], "from env"),
+        (&toml_file, &[(value, "")], "from toml file"),
+        (&toml_file, &[(value, ""), (file, "")], "from toml file"),
+        ("password = \"text\"", &[(value, "")], "text"),
+        ("password_file = \"\"", &[], ""),
+        ("", &[(value, ""), (file, &env_file)], "from env file"),
+        (&format!("password = \"\"\n{toml_file}"), &[], "from toml file"),
+    ];
+    for (toml, env, want) in rows {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let config = read(Some(("f.toml", &format!("[mqtt]\n{toml}"))), env).unwrap();
+        assert_eq!(config.mqtt.password.expose(), want, "{toml}");
+    }
+    assert!(env(&[(value, "x"), (file, &env_file)]).unwrap_err().contains("leave one out"));
+}
+
+#[test]
+fn what_is_malformed_hides_no_other_mistake_and_makes_no_new_one() {
+    let text = "[cic]\nlinger = \"soon\"\nuser_agent = \"x\"\n[http]\nlisten = \"here\"\n\
+                [mqtt]\nurl = 7\ntopic_root = \"a/#\"\n[store]\nurl = \"postgres://x/y\"\n\
+                secret_key_file = \"/nonexistent\"\n";
+    let errors = from(text).unwrap_err();
+    let keys: Vec<_> = errors.lines().map(|line| line.split(": ").nth(1).unwrap()).collect();
+    let want = [
+        "store.secret_key_file",
+        "cic.linger",
+        "http.listen",
+        "cic.user_agent",
+        "mqtt.url",
+        "mqtt.topic_root",
+    ];
+    assert_eq!(keys, want, "{errors}");
+    let broken = read(Some(("f", "[http\n")), [("CIC_GATEWAY__CIC__X".into(), "1".into())]);
+    assert_eq!(broken.unwrap_err().0.len(), 2, "both are named, and nothing is said to be missing");
+}
+
+#[test]
 fn meaning_is_checked_too() {
     let rows = [
         ("[cic]\nuser_agent = \"x\"", "cic.user_agent"),

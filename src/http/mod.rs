@@ -1,14 +1,28 @@
-//! Health and metrics for operators. Started and stopped by [`crate::app`].
+//! Health, metrics and the API. Started and stopped by [`crate::app`].
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | the server, health and metrics |
+//! | `api.rs` | `/api/v1` |
+//! | `admin.rs` | who may use it |
+//! | `problem.rs` | how errors are answered |
+
+mod admin;
+pub mod api;
+mod problem;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
-    App, HttpRequest, HttpResponse, HttpServer, dev::ServerHandle, http::StatusCode, web,
+    App, HttpRequest, HttpResponse, HttpServer, ResponseError, dev::ServerHandle, http::StatusCode,
+    middleware::from_fn, web,
 };
 use async_trait::async_trait;
-use serde_json::json;
 
-use crate::telemetry::metrics::Metrics;
+use crate::{secret::Secret, telemetry::metrics::Metrics};
+use admin::Admin;
+use api::Api;
+use problem::Problem;
 
 /// How long the readiness check may take.
 const READINESS: Duration = Duration::from_secs(2);
@@ -38,16 +52,30 @@ struct State {
 /// When the address cannot be used.
 pub fn start(
     listen: SocketAddr,
+    admin_token: &Secret,
     metrics: Metrics,
     readiness: Arc<dyn Readiness>,
+    api: Api,
 ) -> std::io::Result<Server> {
     let state = web::Data::new(State { metrics, readiness });
+    let (admin, api) = (web::Data::new(Admin::new(admin_token)), web::Data::new(api));
     let server = HttpServer::new(move || {
+        let v1 = web::scope("/api/v1")
+            .wrap(from_fn(admin::only_admin))
+            .configure(api::routes)
+            .default_service(web::to(not_found));
         App::new()
             .app_data(state.clone())
+            .app_data(admin.clone())
+            .app_data(api.clone())
+            .app_data(web::PayloadConfig::new(api::MAX_BODY))
+            .app_data(web::QueryConfig::default().error_handler(|error, _| {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into()
+            }))
             .service(get("/healthz", web::get().to(healthz)))
             .service(get("/readyz", web::get().to(readyz)))
             .service(get("/metrics", web::get().to(metrics_text)))
+            .service(v1)
             .default_service(web::to(not_found))
     })
     .workers(1)
@@ -80,7 +108,7 @@ async fn readyz(state: web::Data<State>) -> HttpResponse {
     let check = tokio::time::timeout(READINESS, state.readiness.check()).await;
     match check.unwrap_or_else(|_| Err("the store does not answer in time".into())) {
         Ok(()) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
-        Err(reason) => problem(StatusCode::SERVICE_UNAVAILABLE, &reason),
+        Err(reason) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).error_response(),
     }
 }
 
@@ -89,66 +117,10 @@ async fn metrics_text(state: web::Data<State>) -> HttpResponse {
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
-    problem(StatusCode::NOT_FOUND, &format!("there is nothing at {}", request.path()))
+    Problem::not_found(format!("there is nothing at {}", request.path())).error_response()
 }
 
-async fn not_allowed() -> HttpResponse {
-    problem(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here")
-}
-
-/// A problem document (RFC 9457).
-fn problem(status: StatusCode, detail: &str) -> HttpResponse {
-    let title = status.canonical_reason().unwrap_or("error");
-    let body =
-        json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
-    HttpResponse::build(status).content_type("application/problem+json").body(body.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Fixed(Result<(), String>);
-
-    #[async_trait]
-    impl Readiness for Fixed {
-        async fn check(&self) -> Result<(), String> {
-            self.0.clone()
-        }
-    }
-
-    async fn fetch(server: &Server, path: &str) -> (u16, String, String) {
-        let response = reqwest::get(format!("http://{}{path}", server.addr)).await.unwrap();
-        let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
-        (response.status().as_u16(), kind, response.text().await.unwrap())
-    }
-
-    fn serve(readiness: Result<(), String>) -> Server {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        start("127.0.0.1:0".parse().unwrap(), Metrics::new(), Arc::new(Fixed(readiness))).unwrap()
-    }
-
-    #[actix_web::test]
-    async fn health_readiness_and_metrics_are_served() {
-        let server = serve(Ok(()));
-        assert_eq!(fetch(&server, "/healthz").await.0, 200);
-        assert_eq!(fetch(&server, "/readyz").await.0, 200);
-        let (status, kind, text) = fetch(&server, "/metrics").await;
-        assert_eq!((status, kind.as_str()), (200, "text/plain; version=0.0.4"));
-        assert!(text.contains("cic_gateway_build_info"));
-        server.stop().await;
-    }
-
-    #[actix_web::test]
-    async fn what_is_not_ready_or_not_there_is_a_problem_document() {
-        let server = serve(Err("the broker is away".into()));
-        let (status, kind, text) = fetch(&server, "/readyz").await;
-        assert_eq!((status, kind.as_str()), (503, "application/problem+json"));
-        assert!(text.contains("the broker is away"));
-        assert_eq!(fetch(&server, "/nothing").await.0, 404);
-        let posted =
-            reqwest::Client::new().post(format!("http://{}/healthz", server.addr)).send().await;
-        assert_eq!(posted.unwrap().status().as_u16(), 405);
-        server.stop().await;
-    }
+async fn not_allowed(request: HttpRequest) -> HttpResponse {
+    let detail = format!("{} is not answered here", request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).error_response()
 }

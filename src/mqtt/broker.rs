@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 /// Largest packet, bytes.
 const MAX_PACKET: usize = 1024 * 1024;
 /// How long the broker may take to end.
-const STOP: Duration = Duration::from_secs(2);
+const STOP: Duration = Duration::from_secs(1);
 
 /// Where the broker listens and keeps its state.
 #[derive(Debug, Clone)]
@@ -48,6 +48,15 @@ pub trait Users: Send + Sync {
     async fn verify(&self, user: &str, password: &[u8]) -> bool;
 }
 
+/// How the gateway itself logs in.
+#[derive(Debug, Clone)]
+pub struct GatewayLogin {
+    /// Its user name; decides who has the gateway's rights.
+    pub user: String,
+    /// Its MQTT client id: nobody else may take its session over.
+    pub client_id: String,
+}
+
 /// A running broker.
 pub struct Broker {
     addr: SocketAddr,
@@ -56,14 +65,14 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts the broker; `gateway` is the user name of the gateway itself.
+    /// Starts the broker.
     ///
     /// # Errors
     /// When the address, the data directory or the certificate cannot be used.
     pub async fn start(
         settings: BrokerSettings,
         users: Arc<dyn Users>,
-        gateway: String,
+        gateway: GatewayLogin,
     ) -> Result<Self, BrokerError> {
         let wrong = |error: mqtt5::MqttError| BrokerError(error.to_string());
         std::fs::create_dir_all(&settings.data_dir)
@@ -113,7 +122,7 @@ impl Broker {
 struct Rights {
     users: Arc<dyn Users>,
     root: String,
-    gateway: String,
+    gateway: GatewayLogin,
 }
 
 type Pinned<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -129,6 +138,10 @@ impl AuthProvider for Rights {
             let (Some(user), Some(password)) = (&connect.username, &connect.password) else {
                 return refused;
             };
+            if !may_be(&self.gateway, user, &connect.client_id) {
+                tracing::warn!(user, client_id = connect.client_id, "another one's client id");
+                return Ok(AuthResult::fail(ReasonCode::ClientIdentifierNotValid));
+            }
             match self.users.verify(user, password).await {
                 true => Ok(AuthResult::success_with_user(user.clone())),
                 false => refused,
@@ -142,7 +155,7 @@ impl AuthProvider for Rights {
         user: Option<&'a str>,
         topic: &'a str,
     ) -> Pinned<'a, bool> {
-        let may = user.is_some_and(|user| may_publish(&self.root, &self.gateway, user, topic));
+        let may = user.is_some_and(|user| may_publish(&self.root, &self.gateway.user, user, topic));
         Box::pin(std::future::ready(may))
     }
 
@@ -152,9 +165,15 @@ impl AuthProvider for Rights {
         user: Option<&'a str>,
         filter: &'a str,
     ) -> Pinned<'a, bool> {
-        let may = user.is_some_and(|user| may_subscribe(&self.root, &self.gateway, user, filter));
+        let may =
+            user.is_some_and(|user| may_subscribe(&self.root, &self.gateway.user, user, filter));
         Box::pin(std::future::ready(may))
     }
+}
+
+/// A client id names a session: whoever has the gateway's takes it away from the gateway.
+fn may_be(gateway: &GatewayLogin, user: &str, client_id: &str) -> bool {
+    client_id != gateway.client_id || user == gateway.user
 }
 
 /// An appliance publishes below its own `up/`, the gateway below every `down/` and `gateway/`.

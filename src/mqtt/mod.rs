@@ -45,6 +45,8 @@ pub struct Inbound {
     pub payload: Bytes,
     /// Whether it was kept by the broker from before our subscription.
     pub retained: bool,
+    /// Whether the broker says that it may have delivered it before.
+    pub repeated: bool,
     /// When it was read from the socket.
     pub received: Instant,
 }

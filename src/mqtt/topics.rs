@@ -13,14 +13,19 @@ pub fn subscription(root: &str) -> String {
     format!("{root}/+/up/#")
 }
 
+/// What all of the gateway's own topics begin with.
+pub fn gateway(root: &str, client_id: &str) -> String {
+    format!("{root}/gateway/{client_id}")
+}
+
 /// The gateway's own availability, retained, `online` or `offline`.
 pub fn gateway_status(root: &str, client_id: &str) -> String {
-    format!("{root}/gateway/{client_id}/status")
+    format!("{}/status", gateway(root, client_id))
 }
 
 /// What the gateway sends to itself to see that the broker still forwards.
 pub fn heartbeat(root: &str, client_id: &str) -> String {
-    format!("{root}/gateway/{client_id}/heartbeat")
+    format!("{}/heartbeat", gateway(root, client_id))
 }
 
 /// Whether this can be published to: neither empty nor too long, no wildcard, and no character for

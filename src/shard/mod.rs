@@ -3,6 +3,8 @@
 //! Started and stopped by [`crate::app`]. Nothing above knows how many shards there are; a home
 //! hub has one.
 
+pub mod desk;
+
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
 use tokio::{
@@ -12,17 +14,18 @@ use tokio::{
 
 use crate::{
     appliance::{env::Env, registry::Registry},
-    mqtt::link::{Handler, Link},
+    mqtt::link::{Handler, Heard, Link, Taken},
     store::{SharedStore, StoreError},
 };
+use desk::Desk;
 
 /// How often the store is asked whether `cic-gateway appliance ...` has changed anything, and the
 /// actors are checked for panics.
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How long stopping actors may take: their own 5 s for what is under way, and a little more.
-const STOP_ACTORS: Duration = Duration::from_secs(7);
+const STOP_ACTORS: Duration = Duration::from_secs(6);
 /// How long the publisher may take to empty its queue at the end.
-const STOP_LINK: Duration = Duration::from_secs(2);
+const STOP_LINK: Duration = Duration::from_secs(1);
 
 /// The routing end of a shard, made before its broker connection.
 #[derive(Clone, Default)]
@@ -32,9 +35,13 @@ impl Router {
     /// What the broker connection hands its messages to.
     pub fn handler(&self) -> Handler {
         let registry = self.0.clone();
-        Box::new(move |inbound| match registry.borrow_mut().as_mut() {
-            Some(registry) => registry.route(inbound),
-            None => crate::mqtt::link::Taken::Later(inbound),
+        Box::new(move |heard| match (heard, registry.borrow_mut().as_mut()) {
+            (Heard::Message(inbound), Some(registry)) => registry.route(inbound),
+            (Heard::Message(inbound), None) => Taken::Later(inbound),
+            (Heard::Lost, registry) => {
+                registry.into_iter().for_each(|registry| registry.broker_lost());
+                Taken::Yes
+            }
         })
     }
 }
@@ -44,6 +51,8 @@ pub struct Shard {
     registry: Rc<RefCell<Option<Registry>>>,
     link: Link,
     follower: JoinHandle<()>,
+    desk: Desk,
+    clerk: JoinHandle<()>,
 }
 
 impl Shard {
@@ -64,12 +73,18 @@ impl Shard {
         let follow =
             Follower { registry: registry.clone(), store, revision, connected, resubscribe };
         let follower = tokio::task::spawn_local(follow.run());
-        Ok(Self { registry, link, follower })
+        let (desk, clerk) = Desk::open(registry.clone());
+        Ok(Self { registry, link, follower, desk, clerk })
     }
 
     /// Whether the broker connection stands.
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.link.connected()
+    }
+
+    /// The way to this shard's appliances, from any thread.
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
     }
 
     /// Lets the actors finish what is under way, publishes what is queued, disconnects.
@@ -80,6 +95,7 @@ impl Shard {
         if tokio::time::timeout(STOP_ACTORS, all).await.is_err() {
             tracing::warn!("some appliances' sessions did not close in time");
         }
+        self.clerk.abort();
         self.link.stop(STOP_LINK).await;
     }
 }
@@ -107,10 +123,8 @@ impl Follower {
                 changed = self.connected.changed() => {
                     if changed.is_err() { return }
                     let connected = *self.connected.borrow_and_update();
-                    match (was_connected, connected) {
-                        (true, true) => self.with(Registry::broker_returned),
-                        (true, false) => self.with(Registry::broker_lost),
-                        (false, _) => {}
+                    if connected && was_connected {
+                        self.with(Registry::broker_returned);
                     }
                     was_connected |= connected;
                 }

@@ -10,6 +10,13 @@ use crate::{
     secret::Secret,
 };
 
+/// `model_id` of an appliance that names none.
+pub const DEFAULT_MODEL: &str = "generic";
+/// Language of an appliance that names none.
+pub const DEFAULT_LANG: &str = "ko";
+/// Languages that CLOVA understands.
+pub const LANGS: [&str; 3] = ["ko", "en", "ja"];
+
 /// What a new appliance is given; everything else is made.
 #[derive(Debug, Clone)]
 pub struct NewAppliance {
@@ -21,6 +28,27 @@ pub struct NewAppliance {
     pub lang: String,
     /// CLOVA's `device_id`; a random UUID when absent.
     pub device_id: Option<String>,
+}
+
+/// The id cannot be an appliance's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0} is the gateway's own name at the broker (mqtt.username or mqtt.client_id); take another id"
+)]
+pub struct Reserved(pub ApplianceId);
+
+/// Whether an appliance may have this id, where the gateway has these names at the broker: an
+/// appliance with one of them would share the gateway's login, or its session.
+///
+/// To be asked before [`add`].
+///
+/// # Errors
+/// [`Reserved`] when it is one of them.
+pub fn check_id(id: &ApplianceId, gateway: &[&str]) -> Result<(), Reserved> {
+    match gateway.contains(&id.as_str()) {
+        true => Err(Reserved(id.clone())),
+        false => Ok(()),
+    }
 }
 
 /// Adds an appliance; returns it with its MQTT password, which is known only now.
@@ -65,6 +93,21 @@ pub async fn verify_password(
         Err(error) => {
             tracing::error!(%error, "a login is refused because the store does not answer");
             false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateways_names_are_no_appliances_ids() {
+        let id = |text: &str| ApplianceId::parse(text).unwrap();
+        let gateway = ["hub", "cic-gateway"];
+        assert_eq!(check_id(&id("kitchen"), &gateway), Ok(()));
+        for name in gateway {
+            assert_eq!(check_id(&id(name), &gateway), Err(Reserved(id(name))));
         }
     }
 }

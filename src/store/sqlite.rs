@@ -61,7 +61,8 @@ impl SqliteStore {
     }
 }
 
-fn key_file(database: &Path) -> std::path::PathBuf {
+/// Where the key of a SQLite store lies, unless `store.secret_key` is given.
+pub fn key_file(database: &Path) -> std::path::PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".key");
     name.into()

@@ -2,6 +2,10 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod cli;
+pub mod house;
+pub mod logs;
+pub mod pki;
 pub mod scripted;
 pub mod site;
 
@@ -85,6 +89,13 @@ impl Mosquitto {
         self.kill();
         self.child = Self::spawn(self.dir.path());
         wait_for_port(self.port, "mosquitto");
+    }
+
+    /// Replaces its access file and has it read again, for those who are connected too.
+    pub fn change_rights(&self, acl: &str) {
+        std::fs::write(self.dir.path().join("acl"), acl).unwrap();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
     }
 
     /// SIGKILL.

@@ -19,7 +19,7 @@ mod ringing;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -115,7 +115,8 @@ pub enum Effect {
     /// It has happened: keep it as soon as possible.
     Keep(Step),
     /// Keep these steps together with the report, then call [`Alerts::commit`]; if the store
-    /// fails, call [`Alerts::reject`] and do not send the report.
+    /// fails, call [`Alerts::reject`], do not send the report, and replace all that the store has
+    /// by [`Alerts::projected`] with the next save. Steps are kept in the order of their effects.
     Stage {
         /// Steps, in order.
         steps: Vec<Step>,
@@ -158,14 +159,14 @@ pub struct Alerts {
     settings: AlertSettings,
     live: BTreeMap<Token, Arc<Alert>>,
     staged: VecDeque<Change>,
-    /// Changed here in a way that what is staged will undo, and therefore not handed to the store.
-    touched: BTreeSet<Token>,
     /// A list of CIC's had no room among what is staged.
     list_lost: bool,
     rings: BTreeMap<Token, Ring>,
     /// The appliance is there and the broker too: a ring would be heard.
     audible: bool,
     connected: bool,
+    /// CIC has been away since more than an interruption.
+    given_up: bool,
     /// The wall-clock time at which one comes due or is missed.
     next_due: Option<Timestamp>,
     wake_at: Option<Instant>,
@@ -191,11 +192,11 @@ impl Alerts {
             settings,
             live,
             staged: VecDeque::new(),
-            touched: BTreeSet::new(),
             list_lost: false,
             rings: BTreeMap::new(),
             audible: false,
             connected: false,
+            given_up: true,
             next_due: None,
             wake_at: None,
             owed: VecDeque::new(),
@@ -234,6 +235,7 @@ impl Alerts {
     /// The session is up (after Hello) or gone.
     pub fn set_connected(&mut self, connected: bool, now: Now) {
         self.connected = connected;
+        self.given_up &= !connected;
         if !connected {
             // A stop that was asked for is not answered any more.
             let asked = self.rings.iter().filter(|(_, ring)| ring.is_stop_asked());
@@ -246,6 +248,7 @@ impl Alerts {
     /// The session is gone and the immediate attempt to get it back has failed: with
     /// `alerts.offline = "forget"` the account's alerts are removed (alerts 6).
     pub fn connection_given_up(&mut self, now: Now) {
+        self.given_up = true;
         if self.settings.forget_offline {
             self.forget(now);
         }
@@ -254,7 +257,6 @@ impl Alerts {
     /// The pairing is gone, and so are its alerts.
     pub fn unpaired(&mut self, now: Now) {
         self.staged.clear();
-        self.touched.clear();
         self.list_lost = false;
         self.forget(now);
     }
@@ -316,26 +318,15 @@ impl Alerts {
         self.changed(now);
     }
 
-    /// Has the store keep what has become of this alert.
+    /// Has the store keep what has become of this alert. That comes to the store behind all that
+    /// is staged, and CIC may know of that by then: so it is what the alert will be with all of it
+    /// carried out.
     fn keep(&mut self, token: &Token) {
-        self.touched.insert(token.clone());
-        self.settle();
-    }
-
-    /// Hands what has changed here to the store, unless a staged order makes something else of
-    /// it: the store may have that order already, and CIC may know.
-    fn settle(&mut self) {
-        for token in std::mem::take(&mut self.touched) {
-            let step = match (self.live.get(&token), self.planned(&token)) {
-                (None, None) => Step::Remove(token),
-                (Some(live), Some(planned)) if live.is_as_far_as(&planned) => Step::Put(planned),
-                _ => {
-                    self.touched.insert(token);
-                    continue;
-                }
-            };
-            self.effects.push_back(Effect::Keep(step));
-        }
+        let step = match self.planned(token) {
+            Some(alert) => Step::Put(alert),
+            None => Step::Remove(token.clone()),
+        };
+        self.effects.push_back(Effect::Keep(step));
     }
 
     /// What follows from every change of the set.

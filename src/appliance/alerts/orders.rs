@@ -89,13 +89,14 @@ impl Alerts {
     /// The store has the oldest staged change: it counts.
     pub fn commit(&mut self, now: Now) {
         let Some(mut change) = self.staged.pop_front() else { return };
-        self.drop_unwanted(&mut change, now);
-        let before = self.live.clone();
-        change.apply(&mut self.live);
+        let dropped = self.drop_missed(&mut change, now);
+        let after = self.carry_out([&change], self.live.clone());
+        let before = std::mem::replace(&mut self.live, after);
         self.tell_difference(&before, now);
-        self.unstaged();
+        dropped.iter().for_each(|token| self.keep(token));
         self.changed(now);
-        if self.settings.forget_offline && !self.connected {
+        self.ask_for_lost_list();
+        if self.settings.forget_offline && self.given_up {
             self.forget(now);
         }
         self.ring_due(now);
@@ -109,7 +110,7 @@ impl Alerts {
         let Some(report) = change.failure() else { return self.commit(now) };
         self.staged.pop_front();
         self.effects.push_back(Effect::Report(report));
-        self.unstaged();
+        self.ask_for_lost_list();
     }
 
     /// Every alert as it will be once all that is staged is kept: what a whole save contains.
@@ -140,9 +141,11 @@ impl Alerts {
     fn try_set(&mut self, alert: Alert, now: Now) {
         let late = Duration::try_from(now.wall.duration_since(alert.due)).unwrap_or_default();
         let projection = self.projection();
+        let known = projection.get(&alert.token).filter(|known| known.is_same_occurrence(&alert));
+        let is_past = late > DELIVERY_DELAY && known.is_none();
         let others = projection.values().filter(|other| other.token != alert.token);
         let bytes = others.clone().map(|other| other.size()).sum::<usize>() + alert.size();
-        if late > DELIVERY_DELAY || others.count() >= MAX_ALERTS || bytes > MAX_BYTES {
+        if is_past || others.count() >= MAX_ALERTS || bytes > MAX_BYTES {
             self.effects.push_back(Effect::Report(Report::new("SetAlertFailed", &alert)));
             return;
         }
@@ -187,8 +190,10 @@ impl Alerts {
     fn synchronize(&mut self, all: &[Box<RawValue>], now: Now) {
         let read = all.iter().filter_map(|raw| Alert::parse(raw.get(), now.wall).ok());
         let known = self.projection();
-        let mut wanted: Vec<Arc<Alert>> =
-            read.filter(|alert| self.is_wanted(alert, &known, now)).map(Arc::new).collect();
+        let wanted = read.filter(|alert| self.is_wanted(alert, &known, now));
+        // A token that is there twice is one alert.
+        let wanted: Set = wanted.map(|alert| (alert.token.clone(), Arc::new(alert))).collect();
+        let mut wanted: Vec<_> = wanted.into_values().collect();
         wanted.sort_by_key(|alert| alert.due);
         let mut bytes = 0;
         wanted.truncate(MAX_ALERTS);
@@ -204,24 +209,36 @@ impl Alerts {
         self.stage(Change::Replace(wanted), None);
     }
 
-    /// One that was missed, or has rung here and is gone, is not taken up again.
+    /// One that was missed, or has rung here and is gone, is not taken up again. If CIC has set
+    /// its next occurrence meanwhile, the list is older than that, and names what stays.
     fn is_wanted(&self, alert: &Alert, known: &Set, now: Now) -> bool {
-        if known.get(&alert.token).is_some_and(|old| old.is_same_occurrence(alert)) {
-            return true;
-        }
+        let known = known.get(&alert.token);
         let late = Duration::try_from(now.wall.duration_since(alert.due)).unwrap_or_default();
-        let rung = Rung { token: alert.token.clone(), kind: alert.kind, due: alert.due };
-        late <= self.settings.past_due_window && !self.rung.contains(&rung)
+        match known.is_some_and(|known| known.is_same_occurrence(alert)) {
+            true => true,
+            false if self.is_over(alert) => known.is_some(),
+            false => late <= self.settings.past_due_window,
+        }
     }
 
-    /// What of a list was missed, or has rung and was deleted, while it was being kept.
-    fn drop_unwanted(&mut self, change: &mut Change, now: Now) {
-        let Change::Replace(wanted) = change else { return };
-        let (wanted_still, gone): (Vec<_>, Vec<_>) = std::mem::take(wanted)
+    /// Leaves out of a list what was missed while it was being kept. Returns what it left out.
+    fn drop_missed(&self, change: &mut Change, now: Now) -> Vec<Token> {
+        let Change::Replace(wanted) = change else { return Vec::new() };
+        let (still, dropped): (Vec<_>, Vec<_>) = std::mem::take(wanted)
             .into_iter()
             .partition(|alert| self.is_wanted(alert, &self.live, now));
-        *wanted = wanted_still;
-        self.touched.extend(gone.into_iter().map(|alert| alert.token.clone()));
+        *wanted = still;
+        dropped.into_iter().map(|alert| alert.token.clone()).collect()
+    }
+
+    /// Whether it has rung here, so that it is not taken up from a list once it is gone: it was
+    /// stopped, or it rings and an order that is staged makes an end of it.
+    fn is_over(&self, alert: &Alert) -> bool {
+        let is = |rung: &Rung| {
+            (&rung.token, rung.kind, rung.due) == (&alert.token, alert.kind, alert.due)
+        };
+        let live = self.live.get(&alert.token).filter(|live| live.phase != Phase::Set);
+        self.rung.iter().any(is) || live.is_some_and(|live| live.is_same_occurrence(alert))
     }
 
     fn find(&self, token: &Token, kind: &str) -> Option<&Arc<Alert>> {
@@ -243,38 +260,42 @@ impl Alerts {
         let after = self.projection();
         let gone = before.keys().filter(|token| !after.contains_key(*token));
         let mut steps: Vec<Step> = gone.cloned().map(Step::Remove).collect();
-        let is_new =
-            |alert: &&Arc<Alert>| before.get(&alert.token).is_none_or(|b| !Arc::ptr_eq(b, alert));
+        let is_new = |alert: &&Arc<Alert>| {
+            before.get(&alert.token).is_none_or(|before| !is_unchanged(before, alert))
+        };
         steps.extend(after.values().filter(is_new).cloned().map(Step::Put));
         let state = alerts_state(after.values().map(Arc::as_ref));
         self.effects.push_back(Effect::Stage { steps, report, state });
     }
 
     fn projection(&self) -> Set {
-        let mut set = self.live.clone();
-        for change in &self.staged {
-            change.apply(&mut set);
-        }
-        set
+        self.carry_out(&self.staged, self.live.clone())
     }
 
     /// What becomes of one alert by all that is staged.
     pub(super) fn planned(&self, token: &Token) -> Option<Arc<Alert>> {
-        let mut set: Set = self
-            .live
-            .get_key_value(token)
-            .map(|(t, a)| (t.clone(), a.clone()))
-            .into_iter()
-            .collect();
-        for change in &self.staged {
-            change.apply(&mut set);
-        }
-        set.remove(token)
+        let live =
+            self.live.get_key_value(token).map(|(token, alert)| (token.clone(), alert.clone()));
+        self.carry_out(&self.staged, live.into_iter().collect()).remove(token)
     }
 
-    /// One staged change less: more of what has changed here can be kept.
-    fn unstaged(&mut self) {
-        self.settle();
+    fn carry_out<'a>(&self, changes: impl IntoIterator<Item = &'a Change>, mut set: Set) -> Set {
+        for change in changes {
+            change.apply(&mut set, |alert| self.is_over(alert));
+        }
+        set
+    }
+
+    /// It rang, and a committed order has made an end of that. A staged list may come to something
+    /// else by this than what the store has of it.
+    fn end_by_order(&mut self, alert: &Alert) {
+        self.note_rung(alert);
+        if alert.phase != Phase::Set && !self.staged.is_empty() {
+            self.keep(&alert.token);
+        }
+    }
+
+    fn ask_for_lost_list(&mut self) {
         if self.staged.is_empty() && std::mem::take(&mut self.list_lost) {
             self.effects.push_back(Effect::Synchronize);
         }
@@ -289,7 +310,7 @@ impl Alerts {
                 self.tell(AlertAction::Stop, &alert);
                 self.effects.push_back(Effect::Report(Report::new("AlertStopped", &alert)));
             }
-            self.note_rung(&alert);
+            self.end_by_order(&alert);
             self.tell(AlertAction::Delete, &alert);
             self.effects.push_back(Effect::Became(alert.kind, "deleted"));
         }
@@ -302,6 +323,9 @@ impl Alerts {
             // its own order; AlertStopped would make it delete a one-time alarm.
             if self.rings.remove(&alert.token).is_some() {
                 self.tell(AlertAction::Stop, &alert);
+            }
+            if let Some(old) = old.filter(|old| !old.is_same_occurrence(&alert)) {
+                self.end_by_order(old);
             }
             if alert.due > now.wall {
                 self.tell(AlertAction::Set, &alert);
@@ -333,9 +357,13 @@ impl Change {
         }
     }
 
-    fn apply(&self, set: &mut Set) {
+    /// Carries it out. What `is_over` is not taken up from a list.
+    fn apply(&self, set: &mut Set, is_over: impl Fn(&Alert) -> bool) {
         match self {
-            Self::Set(alert) => drop(set.insert(alert.token.clone(), alert.clone())),
+            Self::Set(alert) => {
+                let merged = merge(set.get(&alert.token), alert);
+                set.insert(alert.token.clone(), merged);
+            }
             Self::Delete(token, kind) => {
                 if set.get(token).is_some_and(|alert| alert.kind.as_str() == &**kind) {
                     set.remove(token);
@@ -347,20 +375,30 @@ impl Change {
             }
             Self::Replace(wanted) => {
                 let old = std::mem::take(set);
-                let merged = wanted.iter().map(|new| merge(old.get(&new.token), new));
+                let merged = wanted.iter().filter_map(|new| {
+                    let old = old.get(&new.token);
+                    let is_same = old.is_some_and(|old| old.is_same_occurrence(new));
+                    if !is_same && is_over(new) { old.cloned() } else { Some(merge(old, new)) }
+                });
                 set.extend(merged.map(|alert| (alert.token.clone(), alert)));
             }
         }
     }
 }
 
-/// An occurrence that rings or has rung stays so.
+/// An occurrence that rings or has rung stays so: CIC may only have changed its text, or have
+/// sent it again because the answer was lost.
 fn merge(old: Option<&Arc<Alert>>, new: &Arc<Alert>) -> Arc<Alert> {
     match old.filter(|old| old.is_same_occurrence(new)) {
         None => new.clone(),
         Some(old) if old.is_alike(new) => old.clone(),
         Some(old) => Arc::new(new.in_phase(old.phase, old.since)),
     }
+}
+
+/// Whether the store has it already. A merged one is another copy each time it is looked at.
+fn is_unchanged(old: &Arc<Alert>, new: &Arc<Alert>) -> bool {
+    Arc::ptr_eq(old, new) || old == new
 }
 
 fn read<'a, T: Deserialize<'a>>(directive: &'a Directive) -> Result<T, NotAnAlert> {

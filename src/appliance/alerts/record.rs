@@ -185,11 +185,6 @@ impl Alert {
         Self { label: None, assets: None, asset_play_order: None, ..self.clone() }
     }
 
-    /// Whether it is the same occurrence in the same phase.
-    pub fn is_as_far_as(&self, other: &Self) -> bool {
-        self.is_same_occurrence(other) && self.phase == other.phase
-    }
-
     /// Whether it is the same occurrence: same token, type and time.
     pub fn is_same_occurrence(&self, other: &Self) -> bool {
         (&self.token, self.kind, self.due) == (&other.token, other.kind, other.due)

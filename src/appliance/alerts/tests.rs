@@ -8,9 +8,12 @@
 //! | `setting.rs` `stopping.rs` `synchronizing.rs` | what CIC orders |
 //! | `ringing.rs` `absence.rs` `time.rs` | what happens by itself |
 //! | `keeping.rs` `restart.rs` | what the store has, before and after the end of the process |
+//! | `random.rs` `checker.rs` | random sequences, and what must hold in all of them |
 
 mod absence;
+mod checker;
 mod keeping;
+mod random;
 mod restart;
 mod ringing;
 mod setting;

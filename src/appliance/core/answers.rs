@@ -289,7 +289,7 @@ impl Core {
                 error.about.content_id = Some(content_id.clone());
                 // Not the appliance's fault: never held back.
                 self.measure(Measure::InputError(error.code));
-                self.publish_error(error);
+                self.publish_error(error, now);
                 self.say(Down::Audio { content_id, data: bytes::Bytes::new() });
             }
         }

@@ -31,7 +31,7 @@ use jiff::Timestamp;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
-    alerts::{AlertKind, AlertSettings, Alerts, Phase},
+    alerts::{AlertKind, AlertSettings, Alerts, Phase, Refused},
     attachments::Attachments,
     capture::Capture,
     complaints::Complaints,
@@ -41,6 +41,7 @@ use super::{
     message::{Down, ErrorCode, InputError, Up},
     outbox::Outbox,
     queue::{Entry, Queue},
+    snapshot::{LastErrors, Snapshot},
     speech::Speech,
 };
 use crate::{
@@ -49,7 +50,7 @@ use crate::{
         message::{Command, Notice, RequestKey},
     },
     clock::Now,
-    ids::UtteranceId,
+    ids::{Token, UtteranceId},
 };
 use presence::Presence;
 use requests::{Question, RefusedText, Request, Turn};
@@ -192,6 +193,7 @@ pub struct Core {
     link: Link,
     presence: Presence,
     complaints: Complaints,
+    last_errors: LastErrors,
     contexts: Contexts,
     dialogues: Dialogues,
     capture: Capture,
@@ -228,6 +230,7 @@ impl Core {
             link,
             presence: Presence::default(),
             complaints: Complaints::default(),
+            last_errors: LastErrors::default(),
             contexts: Contexts::default(),
             dialogues: Dialogues::default(),
             capture,
@@ -284,7 +287,7 @@ impl Core {
             self.perform_capture(effect, now);
         }
         if let Some(error) = self.complaints.sum_up(now.mono) {
-            self.publish_error(error);
+            self.publish_error(error, now);
         }
         self.attachments.handle_timeout(now.mono);
         if self.speech.handle_timeout(now.mono) {
@@ -357,6 +360,41 @@ impl Core {
         counts
     }
 
+    /// How the appliance is, for operators.
+    pub fn snapshot(&self, now: Now) -> Snapshot {
+        Snapshot {
+            online: self.presence.is_online(),
+            session: self.presence.session(self.link.state(), now),
+            dialogue: self.current_turn(),
+            alerts: self.alerts.iter().cloned().collect(),
+            unsent_events: self.outbox.kept().count(),
+            errors: self.last_errors.to_vec(),
+        }
+    }
+
+    /// Somebody other than the appliance presses an alert's stop button.
+    ///
+    /// # Errors
+    /// [`Refused::Unknown`] for a token that nobody knows.
+    pub fn stop_alert(&mut self, token: &Token, now: Now) -> Result<(), Refused> {
+        let stopped = self.alerts.stop_pressed(Some(token), now);
+        self.settle(now);
+        stopped
+    }
+
+    /// Somebody other than the appliance makes a typed request on its behalf.
+    ///
+    /// # Errors
+    /// Why no request is made.
+    pub fn request_text(&mut self, text: String, now: Now) -> Result<(), InputError> {
+        if let Some(refusal) = self.refusal("up/text") {
+            return Err(refusal);
+        }
+        self.send_text(text, None, now);
+        self.settle(now);
+        Ok(())
+    }
+
     /// The account is gone, and with it whatever belongs to it.
     fn unpaired(&mut self, now: Now) {
         self.link.handle(link::Input::Unpaired, now);
@@ -397,11 +435,12 @@ impl Core {
     fn complain(&mut self, error: InputError, now: Now) {
         self.measure(Measure::InputError(error.code));
         if self.complaints.admit(now.mono) {
-            self.publish_error(error);
+            self.publish_error(error, now);
         }
     }
 
-    fn publish_error(&mut self, error: InputError) {
+    fn publish_error(&mut self, error: InputError, now: Now) {
+        self.last_errors.push(now.wall, error.clone());
         self.say(Down::Error(error));
     }
 

@@ -30,6 +30,19 @@ pub(super) struct Presence {
 }
 
 impl Presence {
+    pub(super) fn is_online(&self) -> bool {
+        self.online
+    }
+
+    /// What `down/session` said last.
+    pub(super) fn session(
+        &self,
+        state: SessionState,
+        now: Now,
+    ) -> (SessionState, Timestamp, Option<String>) {
+        self.session.clone().unwrap_or((state, now.wall, None))
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.connect_at.into_iter().chain(self.leave_at).min()
     }

@@ -137,7 +137,7 @@ impl Core {
     }
 
     /// Why no request can be made now.
-    fn refusal(&self, topic: &str) -> Option<InputError> {
+    pub(super) fn refusal(&self, topic: &str) -> Option<InputError> {
         let (code, message) = match self.link.state() {
             _ if self.stopping => (ErrorCode::Busy, "the gateway is ending"),
             SessionState::Connected => return None,
@@ -482,7 +482,9 @@ impl Core {
         }
     }
 
-    fn current_turn(&self) -> (DialogueState, Option<DialogRequestId>, Option<UtteranceId>) {
+    pub(super) fn current_turn(
+        &self,
+    ) -> (DialogueState, Option<DialogRequestId>, Option<UtteranceId>) {
         if let Some((utterance, _)) = self.capture.active() {
             let id = self.dialogues.in_flight().cloned();
             return (DialogueState::Listening, id, Some(utterance.clone()));

@@ -12,6 +12,8 @@ pub(super) struct Report {
     pub(super) speaking: usize,
     pub(super) seconds: u64,
     pub(super) ramp_seconds: u64,
+    /// Whether processor and memory include the gateway's own broker.
+    pub(super) own_broker: bool,
     pub(super) wall_seconds: f64,
     pub(super) cpu_seconds: f64,
     pub(super) cpu_seconds_per_gigabyte: Option<f64>,
@@ -22,6 +24,8 @@ pub(super) struct Report {
     pub(super) lost_audio_messages: u64,
     pub(super) relay_milliseconds_p50: Option<f64>,
     pub(super) relay_milliseconds_p99: Option<f64>,
+    pub(super) end_to_end_due: usize,
+    /// Those that arrived; a percentile beyond them is `null`.
     pub(super) end_to_end_messages: usize,
     pub(super) end_to_end_milliseconds_p50: Option<f64>,
     pub(super) end_to_end_milliseconds_p90: Option<f64>,
@@ -44,12 +48,14 @@ impl Report {
         self.cpu_seconds_per_gigabyte = (gigabytes > 0.0).then(|| self.cpu_seconds / gigabytes);
     }
 
-    /// How late messages arrived, the least late first.
-    pub(super) fn add_latencies(&mut self, sorted: &[Duration]) {
+    /// How late messages arrived, the least late first, of so many that were due. One that never
+    /// arrived is later than all others: losing messages must not make the rest look fast.
+    pub(super) fn add_latencies(&mut self, sorted: &[Duration], due: usize) {
         let at = |share: f64| {
-            let rank = (sorted.len() as f64 * share).ceil() as usize;
+            let rank = (due as f64 * share).ceil() as usize;
             sorted.get(rank.saturating_sub(1)).map(|late| late.as_secs_f64() * 1000.0)
         };
+        self.end_to_end_due = due;
         self.end_to_end_messages = sorted.len();
         self.end_to_end_milliseconds_p50 = at(0.50);
         self.end_to_end_milliseconds_p90 = at(0.90);
@@ -60,7 +66,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |value: Option<f64>| value.map_or("-".to_owned(), |ms| format!("{ms:.2} ms"));
+        let ms = |value: Option<f64>| value.map_or("none".to_owned(), |ms| format!("{ms:.2} ms"));
         let mib = |kib: f64| format!("{:.1} MiB", kib / 1024.0);
         let (wall, cpu) = (self.wall_seconds, self.cpu_seconds);
         writeln!(
@@ -76,7 +82,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "processor    {cpu:.2} s of the gateway with its broker ({:.0} % of a core), {} s per GB of audio",
+            "processor    {cpu:.2} s of the gateway{} ({:.0} % of a core), {} s per GB of audio",
+            if self.own_broker { " with its broker" } else { "" },
             100.0 * cpu / wall.max(f64::MIN_POSITIVE),
             self.cpu_seconds_per_gigabyte.map_or("-".to_owned(), |cpu| format!("{cpu:.1}"))
         )?;
@@ -88,12 +95,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "end to end   p50 {}, p90 {}, p99 {}, max {}: from when a message was due at the speaker until CLOVA's side has decrypted its last byte ({} messages)",
+            "end to end   p50 {}, p90 {}, p99 {}, max {}: from when a message of 100 ms was due at the speaker until its last byte is decrypted at CLOVA's side ({} of {} messages arrived, the others count as the latest; CIC gets slices of 200 ms, so that every other message waits 100 ms for the next)",
             ms(self.end_to_end_milliseconds_p50),
             ms(self.end_to_end_milliseconds_p90),
             ms(self.end_to_end_milliseconds_p99),
             ms(self.end_to_end_milliseconds_max),
-            self.end_to_end_messages
+            self.end_to_end_messages,
+            self.end_to_end_due
         )?;
         write!(
             f,
@@ -153,11 +161,14 @@ mod tests {
     fn percentiles_are_the_smallest_value_that_covers_the_share() {
         let mut report = Report::default();
         let sorted: Vec<_> = (1..=200).map(Duration::from_millis).collect();
-        report.add_latencies(&sorted);
+        report.add_latencies(&sorted, 200);
         assert_eq!(report.end_to_end_milliseconds_p50, Some(100.0));
         assert_eq!(report.end_to_end_milliseconds_p99, Some(198.0));
         assert_eq!(report.end_to_end_milliseconds_max, Some(200.0));
-        report.add_latencies(&[]);
+        // As many again were lost: the slowest that arrived is the median.
+        report.add_latencies(&sorted, 400);
+        assert_eq!(report.end_to_end_milliseconds_p50, Some(200.0));
+        assert_eq!(report.end_to_end_milliseconds_p90, None);
         assert_eq!(report.end_to_end_milliseconds_max, None);
     }
 

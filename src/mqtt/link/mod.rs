@@ -6,47 +6,55 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | settings, start and stop |
-//! | `poller.rs` | the polling task, and whether the connection really lives |
+//! | `poller.rs` | the polling task |
+//! | `watch.rs` | whether the connection really lives |
+//! | `trouble.rs` | why there is none, for the log |
 //! | `publisher.rs` | the publishing task |
 //! | `outbox.rs` | its queue |
 //! | `inflight.rs` | what is not acknowledged, and goes out again after a loss |
 //! | `packet.rs` | what can never be published |
+//! | `probe.rs` | one connection and back, for `check` |
 //! | `reminder.rs` | how often the log says the same thing |
 
 mod inflight;
 mod outbox;
 mod packet;
 mod poller;
+mod probe;
 mod publisher;
 mod reminder;
+mod trouble;
+mod watch;
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rumqttc::{
-    TlsConfiguration, Transport,
+    NetworkOptions, TlsConfiguration, Transport,
     v5::{
         AsyncClient, EventLoop, MqttOptions,
         mqttbytes::{QoS, v5::LastWill},
     },
 };
 use tokio::{
-    sync::{Notify, watch},
+    sync::{self, Notify},
     task::JoinHandle,
 };
 
 use super::{Inbound, Publication, Qos, topics};
 use crate::{secret::Secret, telemetry::metrics::Metrics};
 pub use outbox::Backlog;
-use poller::{Poller, Watch};
+use poller::Poller;
+pub use probe::probe;
 pub use publisher::Publisher;
 use publisher::Sender;
 use reminder::Reminder;
+use watch::Watch;
 
 /// Largest packet from the broker, bytes.
 const MAX_PACKET: u32 = 1024 * 1024;
@@ -89,13 +97,22 @@ pub enum Taken {
     Later(Inbound),
 }
 
-/// Takes each message, on the link's own thread. Must not block.
-pub type Handler = Box<dyn FnMut(Inbound) -> Taken>;
+/// What comes from the broker, in order.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message.
+    Message(Inbound),
+    /// The connection over which the messages before came is gone.
+    Lost,
+}
+
+/// Takes what comes, on the link's own thread. Must not block.
+pub type Handler = Box<dyn FnMut(Heard) -> Taken>;
 
 /// A running broker connection.
 #[derive(Debug)]
 pub struct Link {
-    connected: watch::Receiver<bool>,
+    connected: sync::watch::Receiver<bool>,
     publisher: Publisher,
     stopping: Rc<Cell<bool>>,
     resubscribe: Rc<Notify>,
@@ -110,8 +127,8 @@ impl Link {
     pub fn start(settings: LinkSettings, handler: Handler, metrics: Metrics) -> (Self, Publisher) {
         let settings = Rc::new(settings);
         let publisher = Publisher::new();
-        let (connection, connected) = watch::channel(false);
-        let (limit, largest) = watch::channel(None);
+        let (connection, connected) = sync::watch::channel(false);
+        let (limit, largest) = sync::watch::channel(None);
         let (client, events) = build(&settings);
         let client = Rc::new(RefCell::new(client));
         let stopping = Rc::new(Cell::new(false));
@@ -125,10 +142,13 @@ impl Link {
             connection,
             stopping: stopping.clone(),
             later: VecDeque::new(),
-            watch: Watch::new(),
+            watch: Watch::new(Instant::now()),
             window: INFLIGHT,
             limit,
             reminder: Reminder::default(),
+            refusals: Reminder::default(),
+            beat: None,
+            heard: false,
         };
         let poller = tokio::task::spawn_local(poller.run(events));
         let sender = Sender {
@@ -154,7 +174,7 @@ impl Link {
     }
 
     /// Whether the broker has accepted us and the subscriptions stand; changes are seen.
-    pub fn connected(&self) -> watch::Receiver<bool> {
+    pub fn connected(&self) -> sync::watch::Receiver<bool> {
         self.connected.clone()
     }
 
@@ -191,23 +211,32 @@ fn status(settings: &LinkSettings, text: &'static str) -> Publication {
 }
 
 fn build(settings: &LinkSettings) -> (AsyncClient, EventLoop) {
-    let mut options = MqttOptions::new(&settings.client_id, &settings.host, settings.port);
+    let mut options = options(settings, &settings.client_id);
     let topic = topics::gateway_status(&settings.topic_root, &settings.client_id);
     options
         .set_clean_start(false)
         .set_session_expiry_interval(Some(SESSION_EXPIRY))
         .set_max_packet_size(Some(MAX_PACKET))
         .set_manual_acks(true)
-        .set_keep_alive(KEEP_ALIVE)
-        .set_outgoing_inflight_upper_limit(INFLIGHT)
         .set_last_will(LastWill::new(topic, "offline", QoS::AtLeastOnce, true, None));
+    AsyncClient::new(options, usize::from(INFLIGHT))
+}
+
+/// Where the broker is, and how to log in.
+fn options(settings: &LinkSettings, client_id: &str) -> MqttOptions {
+    let mut options = MqttOptions::new(client_id, &settings.host, settings.port);
+    options.set_keep_alive(KEEP_ALIVE).set_outgoing_inflight_upper_limit(INFLIGHT);
+    // Small messages must not wait for each other's acknowledgement.
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
     if !settings.username.is_empty() {
         options.set_credentials(&settings.username, settings.password.expose());
     }
     if let Some(tls) = &settings.tls {
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls.clone())));
     }
-    AsyncClient::new(options, usize::from(INFLIGHT))
+    options
 }
 
 fn qos(qos: Qos) -> QoS {

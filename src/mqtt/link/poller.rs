@@ -16,32 +16,33 @@ use bytes::Bytes;
 use rumqttc::{
     Outgoing,
     v5::{
-        AsyncClient, ConnectionError, Event, EventLoop, Request,
+        AsyncClient, Event, EventLoop, Request,
         mqttbytes::{
             QoS,
-            v5::{Filter, Packet, PubAckReason, Publish, SubAck, SubscribeReasonCode},
+            v5::{
+                ConnAck, Filter, Packet, PubAck, PubAckReason, Publish, SubAck, SubscribeReasonCode,
+            },
         },
     },
 };
 use tokio::{
     sync::{Notify, watch},
+    task::JoinHandle,
     time::{Interval, MissedTickBehavior, interval},
 };
 
 use super::{
-    Handler, INFLIGHT, LinkSettings, RETRY, Taken, build, inflight::Inflight, packet,
-    reminder::Reminder, status,
+    Handler, Heard, INFLIGHT, LinkSettings, RETRY, Taken, build, packet,
+    reminder::Reminder,
+    status,
+    trouble::{self, Trouble},
+    watch::{HEARTBEAT, Watch},
 };
 use crate::{
     mqtt::{Inbound, topics},
     telemetry::metrics::Metrics,
 };
 
-/// The gateway sends itself a message this often; two that do not come back mean that the broker
-/// no longer forwards.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// A publish that the broker has not acknowledged for so long means that it no longer takes any.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// First and longest wait before the broker is dialled again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
@@ -64,28 +65,12 @@ pub(super) struct Poller {
     /// connection. rumqttc keeps what is larger and fails on it, on every connection anew.
     pub(super) limit: watch::Sender<Option<u32>>,
     pub(super) reminder: Reminder,
-}
-
-/// What tells a living connection from one that only looks so.
-pub(super) struct Watch {
-    inflight: Inflight,
-    /// When the last heartbeat came back, or else when the subscription was accepted.
-    echoed: Option<Instant>,
-}
-
-impl Watch {
-    pub(super) fn new() -> Self {
-        Self { inflight: Inflight::default(), echoed: None }
-    }
-
-    /// Why the connection has to be built anew, if it has to.
-    fn verdict(&self, now: Instant) -> Option<&'static str> {
-        let silent = self.echoed.map(|echoed| now.saturating_duration_since(echoed));
-        if silent.is_some_and(|silent| silent > HEARTBEAT * 2 + HEARTBEAT / 2) {
-            return Some("the broker does not forward the gateway's own heartbeat");
-        }
-        (self.inflight.oldest(now) > UNACKNOWLEDGED).then_some("the broker no longer acknowledges")
-    }
+    /// Of messages that the broker refuses, or would.
+    pub(super) refusals: Reminder,
+    /// The heartbeat that waits for its place in the queue.
+    pub(super) beat: Option<JoinHandle<()>>,
+    /// Something was handed on since the last loss.
+    pub(super) heard: bool,
 }
 
 /// What is due from time to time.
@@ -104,41 +89,45 @@ impl Ticks {
     }
 }
 
-enum Next {
-    Event(Result<Event, ConnectionError>),
-    /// The connection only looks alive; why.
-    Stale(&'static str),
-}
-
 impl Poller {
     pub(super) async fn run(mut self, mut events: EventLoop) {
         let mut back_off = BACK_OFF.0;
         let mut ticks = Ticks::new();
         let mut again = VecDeque::new();
         loop {
-            match self.next(&mut events, &mut ticks).await {
-                Next::Event(Ok(Event::Incoming(packet))) => {
-                    if matches!(packet, Packet::ConnAck(_)) {
-                        back_off = BACK_OFF.0;
-                    }
-                    self.incoming(packet);
-                    self.publish_again(&mut events, &mut again);
-                }
-                Next::Event(Ok(Event::Outgoing(sent))) => self.outgoing(&sent),
-                Next::Event(Err(error)) => {
-                    self.rebuild(&mut events, &mut again);
-                    if self.stopping.get() {
-                        return;
-                    }
-                    tracing::warn!(error = %explain(&error), "the broker connection is lost or refused");
-                    tokio::time::sleep(back_off.mul_f64(rand::random_range(0.66..1.5))).await;
-                    back_off = (back_off * 2).min(BACK_OFF.1);
-                }
-                Next::Stale(why) => {
-                    tracing::warn!("{why}; connecting anew");
-                    self.rebuild(&mut events, &mut again);
-                }
+            let trouble = match self.next(&mut events, &mut ticks).await {
+                Ok(Event::Incoming(packet)) => self.incoming(packet),
+                Ok(Event::Outgoing(sent)) => self.outgoing(&sent),
+                Err(trouble) => Err(trouble),
+            };
+            let Err(trouble) = trouble else {
+                self.publish_again(&mut events, &mut again);
+                continue;
+            };
+            if *self.connection.borrow() {
+                back_off = BACK_OFF.0;
             }
+            self.rebuild(&mut events, &mut again);
+            if self.stopping.get() {
+                return;
+            }
+            self.tell(&trouble);
+            tokio::time::sleep(back_off.mul_f64(rand::random_range(0.66..1.5))).await;
+            back_off = (back_off * 2).min(BACK_OFF.1);
+        }
+    }
+
+    /// Says what is wrong, and once a minute while it lasts.
+    fn tell(&mut self, trouble: &Trouble) {
+        let why = trouble.describe(&self.settings);
+        if !self.reminder.is_due(&why, Instant::now()) {
+            return;
+        }
+        if trouble.is_about_rights() {
+            let (user, rights) = (trouble::user(&self.settings), trouble::rights(&self.settings));
+            tracing::error!(%why, user, give = rights, "the gateway's rights at the broker do not suffice");
+        } else {
+            tracing::warn!(%why, "no broker connection");
         }
     }
 
@@ -147,17 +136,15 @@ impl Poller {
     /// A poll that has begun is never given up, unless the whole connection is: under
     /// back-pressure it waits in the middle of writing a packet, and what it has taken from
     /// rumqttc's queue, an acknowledgement for example, would be lost with it.
-    async fn next(&mut self, events: &mut EventLoop, ticks: &mut Ticks) -> Next {
+    async fn next(&mut self, events: &mut EventLoop, ticks: &mut Ticks) -> Result<Event, Trouble> {
         let mut poll = std::pin::pin!(events.poll());
         let resubscribe = self.resubscribe.clone();
         loop {
             tokio::select! {
-                event = &mut poll => return Next::Event(event),
+                event = &mut poll => return event.map_err(Trouble::Connection),
                 () = resubscribe.notified() => self.subscribe(),
                 _ = ticks.retry.tick(), if !self.later.is_empty() => self.retry(),
-                _ = ticks.beat.tick() => if let Some(why) = self.beat() {
-                    return Next::Stale(why);
-                },
+                _ = ticks.beat.tick() => self.beat()?,
             }
         }
     }
@@ -165,8 +152,8 @@ impl Poller {
     /// Takes a fresh event loop; what the old one had not had acknowledged goes out again.
     fn rebuild(&mut self, events: &mut EventLoop, again: &mut VecDeque<Publish>) {
         for event in std::mem::take(&mut events.state.events) {
-            if let Event::Outgoing(sent) = event {
-                self.outgoing(&sent);
+            if let Event::Outgoing(Outgoing::Publish(pkid)) = event {
+                self.watch.inflight.sent(pkid, Instant::now());
             }
         }
         events.clean();
@@ -194,80 +181,93 @@ impl Poller {
             // Another broker, or the same one with another configuration.
             match packet::check(&publish.topic, publish.payload.len(), limit) {
                 Ok(()) => events.pending.push_back(Request::Publish(publish)),
-                Err(never) => never.drop(&self.metrics, &mut self.reminder),
+                Err(never) => never.drop(&self.metrics, &mut self.refusals),
             }
         }
     }
 
-    fn outgoing(&mut self, sent: &Outgoing) {
-        if let Outgoing::Publish(pkid) = sent {
-            self.watch.inflight.sent(*pkid, Instant::now());
-        }
-    }
-
-    fn incoming(&mut self, packet: Packet) {
-        match packet {
-            Packet::ConnAck(answer) => {
-                let told = answer.properties.as_ref();
-                let window = told.and_then(|properties| properties.receive_max);
-                self.window = window.unwrap_or(INFLIGHT).min(INFLIGHT);
-                let limit = told.and_then(|properties| properties.max_packet_size);
-                self.limit.send_replace(Some(limit.unwrap_or(packet::LARGEST)));
-                self.subscribe();
-            }
-            Packet::SubAck(answer) => self.subscribed(&answer),
-            Packet::PubAck(answer) => {
-                self.watch.inflight.acknowledged(answer.pkid);
-                use PubAckReason::{NoMatchingSubscribers, Success};
-                if !matches!(answer.reason, Success | NoMatchingSubscribers) {
-                    tracing::warn!(reason = ?answer.reason, "the broker refused a message");
-                    self.metrics.dropped.with_label_values(&["refused_by_broker"]).inc();
-                }
-            }
-            Packet::Publish(publish) => self.deliver(publish),
-            Packet::Disconnect(_) => self.lost(),
+    fn outgoing(&mut self, sent: &Outgoing) -> Result<(), Trouble> {
+        let now = Instant::now();
+        match sent {
+            // Only heartbeats have no packet id.
+            Outgoing::Publish(0) => self.watch.beat_left(now),
+            Outgoing::Publish(pkid) => self.watch.inflight.sent(*pkid, now),
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn incoming(&mut self, packet: Packet) -> Result<(), Trouble> {
+        self.watch.heard(Instant::now());
+        match packet {
+            Packet::ConnAck(answer) => self.accepted(&answer),
+            Packet::SubAck(answer) => return self.subscribed(&answer),
+            Packet::PubAck(answer) => self.acknowledged(&answer),
+            Packet::Publish(publish) => self.deliver(publish),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn accepted(&mut self, answer: &ConnAck) {
+        let told = answer.properties.as_ref();
+        let window = told.and_then(|properties| properties.receive_max);
+        self.window = window.unwrap_or(INFLIGHT).min(INFLIGHT);
+        let limit = told.and_then(|properties| properties.max_packet_size);
+        self.limit.send_replace(Some(limit.unwrap_or(packet::LARGEST)));
+        self.watch.accepted(Instant::now());
+        self.subscribe();
+    }
+
+    fn acknowledged(&mut self, answer: &PubAck) {
+        use PubAckReason::{NoMatchingSubscribers, Success};
+        self.watch.inflight.acknowledged(answer.pkid);
+        if matches!(answer.reason, Success | NoMatchingSubscribers) {
+            return;
+        }
+        self.metrics.dropped.with_label_values(&["refused_by_broker"]).inc();
+        let reason = format!("{:?}", answer.reason);
+        if self.refusals.is_due(&reason, Instant::now()) {
+            let (user, rights) = (trouble::user(&self.settings), trouble::rights(&self.settings));
+            tracing::warn!(reason, user, needs = rights, "the broker refused a message");
         }
     }
 
     /// The link counts as connected only once a heartbeat has come back: a broker's access rules
     /// can let a subscription pass and forward nothing.
-    fn subscribed(&mut self, answer: &SubAck) {
-        let refused = answer
-            .return_codes
-            .iter()
-            .find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
-        if let Some(code) = refused {
-            tracing::error!(
-                reason = ?code,
-                user = self.settings.username,
-                "the broker does not let the gateway subscribe; give its user the right to"
-            );
-            return self.lost();
+    fn subscribed(&mut self, answer: &SubAck) -> Result<(), Trouble> {
+        let filters = self.filters();
+        for (filter, code) in filters.into_iter().zip(&answer.return_codes) {
+            if !matches!(code, SubscribeReasonCode::Success(_)) {
+                return Err(Trouble::Subscription { filter, code: *code });
+            }
         }
-        self.watch.echoed = Some(Instant::now());
+        self.watch.subscribed();
         self.send_heartbeat();
+        Ok(())
     }
 
     fn echoed(&mut self) {
-        self.watch.echoed = Some(Instant::now());
         self.metrics.mqtt_connected.set(1);
         if !self.connection.send_replace(true) {
+            self.reminder.forget();
             let (host, port) = (&self.settings.host, self.settings.port);
             tracing::info!(%host, port, "broker connected");
         }
     }
 
+    fn filters(&self) -> Vec<String> {
+        let settings = &self.settings;
+        let heartbeat = topics::heartbeat(&settings.topic_root, &settings.client_id);
+        settings.filters.iter().cloned().chain(std::iter::once(heartbeat)).collect()
+    }
+
     /// Always, not only without session: subscribing again is harmless and brings the retained
     /// state again, which somebody may have changed meanwhile.
     fn subscribe(&self) {
-        let settings = &self.settings;
-        let heartbeat = topics::heartbeat(&settings.topic_root, &settings.client_id);
-        let filters = settings.filters.iter().chain(std::iter::once(&heartbeat));
-        let filters: Vec<_> =
-            filters.map(|filter| Filter::new(filter.clone(), QoS::AtLeastOnce)).collect();
+        let filters: Vec<_> = self.filters().into_iter().map(filter).collect();
         let client = self.client.borrow().clone();
-        let online = status(settings, "online");
+        let online = status(&self.settings, "online");
         tokio::task::spawn_local(async move {
             // Fails only when the connection is gone again; the next ConnAck comes here too.
             let _ = client.subscribe_many(filters).await;
@@ -279,15 +279,22 @@ impl Poller {
     fn deliver(&mut self, publish: Publish) {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         let settings = &self.settings;
-        if topic == topics::heartbeat(&settings.topic_root, &settings.client_id) {
+        let own = topic == topics::heartbeat(&settings.topic_root, &settings.client_id);
+        self.watch.forwarded(own);
+        if own {
             self.echoed();
             return self.acknowledge(&publish);
         }
         let label = topics::split(&settings.topic_root, &topic)
             .map_or("other", |(_, rest)| topics::label(rest));
         self.metrics.mqtt_messages.with_label_values(&["up", label]).inc();
-        let (payload, retained) = (publish.payload.clone(), publish.retain);
-        let inbound = Inbound { topic, payload, retained, received: crate::clock::mono() };
+        let inbound = Inbound {
+            topic,
+            payload: publish.payload.clone(),
+            retained: publish.retain,
+            repeated: publish.dup,
+            received: crate::clock::mono(),
+        };
         // Behind something of the same appliance that waits, everything but audio waits too.
         if publish.qos != QoS::AtMostOnce && self.waits(&inbound.topic) {
             self.later.push_back((inbound, publish));
@@ -305,7 +312,8 @@ impl Poller {
     }
 
     fn offer(&mut self, inbound: Inbound, publish: Publish) {
-        match (self.handler)(inbound) {
+        self.heard = true;
+        match (self.handler)(Heard::Message(inbound)) {
             Taken::Yes => self.acknowledge(&publish),
             Taken::Later(inbound) if publish.qos != QoS::AtMostOnce => {
                 self.later.push_back((inbound, publish));
@@ -345,33 +353,42 @@ impl Poller {
         }
     }
 
-    /// Sends a heartbeat; says why the connection has to be built anew, if it has to.
-    fn beat(&mut self) -> Option<&'static str> {
-        self.watch.echoed?;
-        self.send_heartbeat();
-        self.watch.verdict(Instant::now())
+    fn beat(&mut self) -> Result<(), Trouble> {
+        if self.watch.is_subscribed() {
+            self.send_heartbeat();
+        }
+        match self.watch.verdict(Instant::now()) {
+            Some(silence) => Err(Trouble::Silence(silence)),
+            None => Ok(()),
+        }
     }
 
-    fn send_heartbeat(&self) {
+    /// It waits for its place in a full queue, but never two of them at a time.
+    fn send_heartbeat(&mut self) {
+        if self.beat.as_ref().is_some_and(|beat| !beat.is_finished()) {
+            return;
+        }
         let topic = topics::heartbeat(&self.settings.topic_root, &self.settings.client_id);
-        let client = self.client.borrow();
-        // Fails when the queue is full; then the age of what is in it tells.
-        let _ = client.try_publish(topic, QoS::AtMostOnce, false, Bytes::from_static(b"."));
+        let client = self.client.borrow().clone();
+        self.beat = Some(tokio::task::spawn_local(async move {
+            // Fails only when the connection is gone.
+            let _ = client.publish(topic, QoS::AtMostOnce, false, Bytes::from_static(b".")).await;
+        }));
     }
 
     fn lost(&mut self) {
         // The broker sends what was not acknowledged again.
         self.later.clear();
-        self.watch.echoed = None;
+        self.watch.lost();
         self.metrics.mqtt_connected.set(0);
         self.connection.send_replace(false);
+        // In order with the messages: what the broker repeats on the next connection comes later.
+        if std::mem::take(&mut self.heard) {
+            (self.handler)(Heard::Lost);
+        }
     }
 }
 
-/// What an operator can act on.
-fn explain(error: &ConnectionError) -> String {
-    match error {
-        ConnectionError::ConnectionRefused(code) => format!("the broker refuses us: {code:?}"),
-        other => other.to_string(),
-    }
+fn filter(path: String) -> Filter {
+    Filter::new(path, QoS::AtLeastOnce)
 }

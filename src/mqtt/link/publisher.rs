@@ -47,6 +47,18 @@ impl Publisher {
         Self(Arc::default())
     }
 
+    /// One without a link, for whoever takes out by hand what was queued.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Self {
+        Self::new()
+    }
+
+    /// Takes out everything that is queued.
+    #[cfg(test)]
+    pub(crate) fn take_all(&self) -> Vec<Publication> {
+        std::iter::from_fn(|| self.outbox().pop()).collect()
+    }
+
     /// Resolves when all that was queued has been handed to the connection.
     pub(super) async fn settled(&self) {
         while !self.outbox().is_settled() {

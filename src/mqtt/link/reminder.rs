@@ -21,6 +21,11 @@ impl Reminder {
         }
         !said
     }
+
+    /// It is over: the next time is news again.
+    pub(super) fn forget(&mut self) {
+        self.0 = None;
+    }
 }
 
 #[cfg(test)]
@@ -43,5 +48,7 @@ mod tests {
             let now = start + Duration::from_secs(second);
             assert_eq!(reminder.is_due(what, now), due, "{second} {what}");
         }
+        reminder.forget();
+        assert!(reminder.is_due("refused", start));
     }
 }

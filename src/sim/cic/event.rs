@@ -279,8 +279,10 @@ impl<'a> Reader<'a> {
             return;
         }
         let parts = self.parts("");
-        // A client that does not want it resets the stream, which `read` finds out.
-        let _ = answer::send(self.connection, respond, &parts, None).await;
+        // A client that does not want it resets the stream, which `read` finds out. Slowly, so that
+        // there is silence in it.
+        let slowly = Some(Fault::Trickled);
+        let _ = answer::send(self.connection, respond, &parts, slowly).await;
     }
 
     async fn answer(&self, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {

@@ -41,8 +41,8 @@ pub enum Fault {
     /// The answer begins with parts that cannot be used: no JSON, no UTF-8, a directive of
     /// 10 MiB, an attachment that no directive wants. (event)
     Rubbish,
-    /// A spoken request is answered with its first audio, as one that was not understood, and its
-    /// upload is read on. (event)
+    /// A spoken request is answered with its first audio, byte by byte, as one that was not
+    /// understood, and its upload is read on. (event)
     EarlyAnswer,
     /// The answer comes after this long. (event)
     LateAnswer(Duration),

@@ -176,7 +176,10 @@ fn in_forget_mode_alerts_end_when_the_session_is_given_up() {
 fn in_forget_mode_a_short_interruption_changes_nothing() {
     let mut w = forgetting();
     w.have("s", 60);
+    w.set("t", 120);
     w.connected(false);
+    w.save();
+    w.saw(&["SetAlertSucceeded t", "set t"]);
     w.connected(true);
     w.pass(61);
     w.saw(&["ring s", "AlertStarted s"]);

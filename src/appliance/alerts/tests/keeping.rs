@@ -118,6 +118,21 @@ fn an_order_built_upon_one_that_failed_ends_up_right() {
 }
 
 #[test]
+fn a_failed_edit_does_not_come_back_with_a_list_that_was_staged_behind_it() {
+    let mut w = World::new();
+    w.have_ringing("a");
+    let old = json!({"token": "a", "type": "ALARM", "scheduledTime": w.due("a").to_string()});
+    w.stop("a");
+    w.save();
+    w.set("a", 600);
+    w.synchronize(&[old]);
+    w.fail();
+    w.saw(&["stop a", "AlertStopped a", "SetAlertFailed a"]);
+    w.save();
+    assert_eq!((w.kept().as_str(), w.has().as_str()), ("a stopped", "a stopped"));
+}
+
+#[test]
 fn an_order_of_which_nobody_knows_whether_it_was_kept_is_undone() {
     let mut w = World::new();
     w.set("a", 60);
@@ -150,4 +165,26 @@ fn several_orders_count_one_by_one_in_their_order() {
     assert_eq!((w.kept().as_str(), w.has().as_str()), ("b set", "b set"));
     w.pass(61);
     w.saw(&[]);
+}
+
+#[test]
+fn orders_that_wait_for_the_store_are_bounded_and_a_lost_list_is_asked_for_again() {
+    let mut w = World::new();
+    let url = format!("https://a.example/{}", "x".repeat(30_000));
+    let mut timer = w.alert("t", 600);
+    timer["type"] = json!("TIMER");
+    timer["assets"] = json!([{"assetId": "a", "url": url}]);
+    w.begin_save();
+    for _ in 0..200 {
+        w.order("SetAlert", &timer);
+    }
+    let failed = |seen: &[String]| seen.iter().filter(|text| *text == "SetAlertFailed t").count();
+    let refused = failed(&w.take_seen());
+    assert!((100..150).contains(&refused), "{refused} of 200");
+    timer["token"] = json!("u");
+    w.synchronize(&[timer]);
+    w.save();
+    let seen = w.take_seen();
+    assert_eq!((failed(&seen), seen.last().map(String::as_str)), (0, Some("synchronize")));
+    assert_eq!((w.has().as_str(), w.kept().as_str()), ("t set", "t set"));
 }

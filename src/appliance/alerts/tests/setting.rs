@@ -109,6 +109,25 @@ fn an_edit_of_a_ringing_one_silences_it_until_its_new_time() {
 }
 
 #[test]
+fn an_edit_that_leaves_the_time_leaves_the_ringing() {
+    let mut w = World::new();
+    w.have_ringing("a");
+    let time = w.due("a").to_string();
+    let a = json!({"token": "a", "type": "ALARM", "scheduledTime": time, "label": "another"});
+    w.pass(5 * MINUTE);
+    w.order("SetAlert", &a);
+    w.save();
+    w.saw(&["SetAlertSucceeded a"]);
+    assert_eq!((w.active().as_str(), w.kept().as_str()), ("a", "a ringing"));
+    w.stop("a");
+    w.order("SetAlert", &a);
+    w.save();
+    w.pass(HOUR);
+    w.saw(&["stop a", "AlertStopped a", "SetAlertSucceeded a"]);
+    assert_eq!(w.kept(), "a stopped", "sent again, it does not ring again");
+}
+
+#[test]
 fn an_edit_of_a_ringing_one_that_fails_leaves_it_ringing() {
     let mut w = World::new();
     w.have_ringing("a");

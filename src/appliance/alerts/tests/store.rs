@@ -17,8 +17,9 @@ pub(super) struct Entry {
     pub report: Option<Report>,
     pub staged: bool,
     /// The occurrence of which this entry tells CIC that it has been stopped.
-    #[allow(dead_code)]
     pub stopped: Option<(Token, Timestamp)>,
+    /// The occurrence that SetAlertSucceeded acknowledges.
+    pub set: Option<(Token, Timestamp)>,
 }
 
 #[derive(Default)]

@@ -143,6 +143,33 @@ fn one_that_has_rung_and_is_gone_is_not_taken_up_again() {
 }
 
 #[test]
+fn a_list_that_is_older_than_the_next_occurrence_does_not_take_it_away() {
+    let mut w = World::new();
+    w.have_ringing("a");
+    let old = json!({"token": "a", "type": "ALARM", "scheduledTime": w.due("a").to_string()});
+    w.stop("a");
+    w.set("a", 24 * 3600);
+    w.save();
+    w.saw(&["stop a", "AlertStopped a", "SetAlertSucceeded a", "set a"]);
+    w.synchronize(&[old]);
+    w.save();
+    w.saw(&[]);
+    assert_eq!((w.has().as_str(), w.kept().as_str()), ("a set", "a set"));
+}
+
+#[test]
+fn one_that_was_edited_while_it_rang_is_not_rung_again_by_an_older_list() {
+    let mut w = World::new();
+    w.have_ringing("a");
+    let old = json!({"token": "a", "type": "ALARM", "scheduledTime": w.due("a").to_string()});
+    w.set("a", 600);
+    w.synchronize(&[old]);
+    w.save();
+    w.saw(&["SetAlertSucceeded a", "stop a", "set a"]);
+    assert_eq!((w.has().as_str(), w.kept().as_str()), ("a set", "a set"));
+}
+
+#[test]
 fn one_that_rings_and_is_deleted_while_the_list_is_being_kept_is_not_taken_up_again() {
     let mut w = World::new();
     w.have("a", 60);

@@ -31,6 +31,12 @@ pub(super) struct World {
     pub settings: AlertSettings,
     pub now: Now,
     pub store: Store,
+    pub is_audible: bool,
+    pub is_connected: bool,
+    /// Occurrences of which the store has AlertStopped, since they were last taken.
+    pub stops_kept: Vec<(Token, Timestamp)>,
+    /// Occurrences of which CIC was told SetAlertSucceeded, since they were last taken.
+    pub acknowledged: Vec<Acknowledged>,
     /// What was published, reported and asked since it was last looked at.
     seen: Vec<String>,
     /// Every effect since they were last taken.
@@ -56,6 +62,10 @@ impl World {
             settings,
             now,
             store,
+            is_audible: false,
+            is_connected: false,
+            stops_kept: Vec::new(),
+            acknowledged: Vec::new(),
             seen: Vec::new(),
             effects: Vec::new(),
             told: None,
@@ -66,7 +76,12 @@ impl World {
 
     /// The process dies and starts again with what was kept.
     pub fn restart(&mut self, after: u64) {
-        self.store.die(false);
+        self.restart_after_saving(after, false);
+    }
+
+    /// The same, and what was being saved may have reached the disk.
+    pub fn restart_after_saving(&mut self, after: u64, reached_the_disk: bool) {
+        self.store.die(reached_the_disk);
         let kept = std::mem::take(&mut self.store.kept);
         *self = Self::started(self.settings.clone(), kept, self.now.plus(secs(after)));
     }
@@ -133,11 +148,13 @@ impl World {
     }
 
     pub fn audible(&mut self, audible: bool, announce: bool) {
+        self.is_audible = audible;
         self.alerts.set_audible(audible, announce, self.now);
         self.drain();
     }
 
     pub fn connected(&mut self, connected: bool) {
+        self.is_connected = connected;
         self.alerts.set_connected(connected, self.now);
         self.drain();
     }
@@ -150,7 +167,15 @@ impl World {
     /// The save under way has worked.
     pub fn end_save(&mut self) {
         for entry in self.store.end() {
+            self.stops_kept.extend(entry.stopped.clone());
             if entry.staged {
+                let before = self.effects.len();
+                let acknowledged = entry.set.clone().map(|(token, due)| {
+                    let known = |a: &Arc<Alert>| (&a.token, a.due) == (&token, due);
+                    let is_known = self.alerts.iter().any(known);
+                    Acknowledged { before, token, due, is_known }
+                });
+                self.acknowledged.extend(acknowledged);
                 self.seen.extend(entry.report.iter().map(report_text));
                 self.alerts.commit(self.now);
                 self.drain();
@@ -158,14 +183,17 @@ impl World {
         }
     }
 
-    /// The save under way has failed.
-    pub fn fail_save(&mut self, reached_the_disk: bool) {
-        for entry in self.store.fail(reached_the_disk) {
-            if entry.staged {
-                self.alerts.reject(self.now);
-                self.drain();
-            }
+    /// The save under way has failed. Returns how many orders with and without an answer failed
+    /// with it.
+    pub fn fail_save(&mut self, reached_the_disk: bool) -> (usize, usize) {
+        let failed = self.store.fail(reached_the_disk);
+        let staged: Vec<_> = failed.iter().filter(|entry| entry.staged).collect();
+        for _ in &staged {
+            self.alerts.reject(self.now);
+            self.drain();
         }
+        let answered = staged.iter().filter(|entry| entry.report.is_some()).count();
+        (answered, staged.len() - answered)
     }
 
     /// Saves until nothing waits any more.
@@ -226,6 +254,10 @@ impl World {
         self.seen.clear();
     }
 
+    pub fn take_seen(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.seen)
+    }
+
     /// The first effect since they were last taken that `pick` wants.
     pub fn effect<T>(&self, pick: impl FnMut(&Effect) -> Option<T>) -> Option<T> {
         self.effects.iter().find_map(pick)
@@ -272,17 +304,28 @@ impl World {
         }
     }
 
+    /// The occurrence that this report acknowledges.
+    fn to_be_set(&self, report: Option<&Report>) -> Option<(Token, Timestamp)> {
+        let token = report.filter(|report| report.name == "SetAlertSucceeded")?.token.clone()?;
+        let due = self.alerts.projected().into_iter().find(|alert| alert.token == token)?.due;
+        Some((token, due))
+    }
+
     fn hand_to_store(&mut self, effect: &Effect) {
-        let entry = |steps, report, staged| Entry { steps, report, staged, stopped: None };
+        // The effect before this one.
+        let told = self.told.take();
+        let entry =
+            |steps, report, staged| Entry { steps, report, staged, stopped: None, set: None };
         match effect {
             Effect::Keep(step) => self.store.push(entry(vec![step.clone()], None, false)),
             Effect::Stage { steps, report, .. } => {
-                self.store.push(entry(steps.clone(), report.clone(), true));
+                let entry = entry(steps.clone(), report.clone(), true);
+                self.store.push(Entry { set: self.to_be_set(report.as_ref()), ..entry });
             }
             Effect::Tell(AlertAction::Stop, alert) => self.told = Some(alert.clone()),
             Effect::Report(report) => {
                 let of = |alert: &Arc<Alert>| report.token.as_ref() == Some(&alert.token);
-                let stopped = self.told.take().filter(of).filter(|_| report.name == "AlertStopped");
+                let stopped = told.filter(of).filter(|_| report.name == "AlertStopped");
                 let stopped = stopped.map(|alert| (alert.token.clone(), alert.due));
                 let entry = entry(Vec::new(), Some(report.clone()), false);
                 self.store.push(Entry { stopped, ..entry });
@@ -290,6 +333,16 @@ impl World {
             _ => {}
         }
     }
+}
+
+/// CIC was told SetAlertSucceeded.
+pub(super) struct Acknowledged {
+    /// The effects before it.
+    pub before: usize,
+    pub token: Token,
+    pub due: Timestamp,
+    /// The occurrence was there already.
+    pub is_known: bool,
 }
 
 pub(super) fn secs(seconds: u64) -> Duration {

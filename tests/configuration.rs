@@ -1,0 +1,34 @@
+//! The configuration as the program finds it on a real machine.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+use support::cli::{Cli, shown};
+
+#[test]
+fn a_variable_that_is_no_text_disturbs_only_if_it_is_ours() {
+    let cli = Cli::with("");
+    let no_text = OsStr::from_bytes(b"\xff\xfe");
+    let mut foreign = cli.command(&["check", "--offline"]);
+    foreign.env("SOMETHING", no_text).env(no_text, "x");
+    let (code, text) = shown(&foreign.output().unwrap());
+    assert_eq!(code, 0, "{text}");
+    let mut own = cli.command(&["check", "--offline"]);
+    own.env("CIC_GATEWAY__MQTT__URL", no_text).env("CIC_GATEWAY__CIC__LINGER", "soon");
+    let (code, text) = shown(&own.output().unwrap());
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("CIC_GATEWAY__MQTT__URL: mqtt.url: is not UTF-8"), "{text}");
+    assert!(text.contains("cic.linger"), "{text}");
+}
+
+#[test]
+fn a_password_file_of_the_environment_replaces_an_empty_password() {
+    let cli = Cli::with("[mqtt]\npassword = \"\"");
+    std::fs::write(cli.path("password"), "s3cret\n").unwrap();
+    let mut check = cli.command(&["check", "--offline"]);
+    check.env("CIC_GATEWAY__MQTT__PASSWORD_FILE", cli.path("password"));
+    let (code, text) = shown(&check.output().unwrap());
+    assert_eq!(code, 0, "{text}");
+}
