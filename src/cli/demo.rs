@@ -1,5 +1,7 @@
 //! `demo`: the whole thing on this machine, over real sockets on free ports.
 
+mod timer;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -46,7 +48,7 @@ pub(super) async fn run(args: DemoArgs, log_format: LogFormat) -> Result<()> {
     let log_file = dir.join("gateway.log");
     let log = std::fs::File::create(&log_file).context("the log cannot be written")?;
     logs::init("info", log_format, Some(log)).map_err(anyhow::Error::msg)?;
-    let stage = Stage::build(&dir).await?;
+    let mut stage = Stage::build(&dir).await?;
     let told = stage.perform().await;
     if told.is_ok() {
         stage.show_the_rest(&log_file);
@@ -72,7 +74,9 @@ fn folder(given: Option<PathBuf>) -> Result<PathBuf> {
 struct Stage {
     dir: PathBuf,
     cic: SimulatedCic,
-    gateway: Gateway,
+    config: Config,
+    /// None only while it is being started again.
+    gateway: Option<Gateway>,
     broker: SocketAddr,
     speaker: SimulatedAppliance,
     password: Secret,
@@ -85,9 +89,11 @@ impl Stage {
         let cic = SimulatedCic::start(SimSettings::default())?;
         let ca_file = dir.join("ca.pem");
         std::fs::write(&ca_file, cic.ca_pem().unwrap_or_default())?;
-        let config = configuration(dir, &cic, &ca_file)?;
+        let mut config = configuration(dir, &cic, &ca_file)?;
         let gateway = Gateway::start(&config).await?;
         let broker = gateway.broker_addr().context("the demo needs the embedded broker")?;
+        // Free ports the first time, the same ones from then on.
+        (config.broker.listen, config.http.listen) = (broker, gateway.http_addr());
         let password = provision(&config, &gateway, &cic).await?;
         println!("A simulated CLOVA listens on {} (TLS), the broker on {broker}.", cic.cic_uri());
         let speaker = SimulatedAppliance::start(ApplianceSettings {
@@ -100,13 +106,13 @@ impl Stage {
             ..ApplianceSettings::default()
         })?;
         let dir = dir.to_owned();
-        Ok(Self { dir, cic, gateway, broker, speaker, password, started })
+        let gateway = Some(gateway);
+        Ok(Self { dir, cic, config, gateway, broker, speaker, password, started })
     }
 
-    /// The three dialogues.
-    async fn perform(&self) -> Result<()> {
-        let connected = |heard: &Heard| matches!(heard, Heard::Session(session) if session["state"] == "connected");
-        self.expect(connected, "the speaker's session with CLOVA").await?;
+    /// Three dialogues and a timer.
+    async fn perform(&mut self) -> Result<()> {
+        self.expect(is_connected, "the speaker's session with CLOVA").await?;
         self.tell("gateway", "the speaker is connected to CLOVA");
         self.title("1. A plain question");
         self.say("time", "What time is it?", None)?;
@@ -122,7 +128,8 @@ impl Stage {
         let question = self.follow(None).await?.context("CLOVA did not ask back")?;
         self.say("large", "A large one, please.", Some(question))?;
         self.follow(None).await?;
-        Ok(())
+        self.title("4. A timer that outlives the gateway");
+        self.timer().await
     }
 
     fn say(&self, recording: &str, text: &str, answers: Option<String>) -> Result<()> {
@@ -192,14 +199,22 @@ impl Stage {
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
                 self.tell("speaker", &format!("has played {name} ({bytes} bytes of MP3)"));
             }
+            Heard::Alert(value) if value["action"] == "set" => {
+                self.tell(
+                    "gateway",
+                    &format!("sets the speaker's {}", text(&value["type"]).to_lowercase()),
+                );
+            }
             Heard::Error(value) => self.tell("gateway", &format!("reports {value}")),
             _ => {}
         }
     }
 
-    async fn expect(&self, wanted: impl Fn(&Heard) -> bool, what: &str) -> Result<()> {
+    async fn expect(&self, wanted: impl Fn(&Heard) -> bool, what: &str) -> Result<Heard> {
         let found = self.speaker.wait_for(wanted, PATIENCE).await;
-        found.map(drop).with_context(|| format!("{what} did not come within {PATIENCE:?}"))
+        found
+            .map(|(_, heard)| heard)
+            .with_context(|| format!("{what} did not come within {PATIENCE:?}"))
     }
 
     fn title(&self, text: &str) {
@@ -216,10 +231,7 @@ impl Stage {
         println!("\nCLOVA was told of {superseded} interrupted answer(s).");
         println!("Answers (MP3): {}", self.dir.join("answers").display());
         println!("Log:           {}", log.display());
-        println!(
-            "Metrics:       http://{}/metrics (while the demo runs)",
-            self.gateway.http_addr()
-        );
+        println!("Metrics:       http://{}/metrics (while the demo runs)", self.config.http.listen);
     }
 
     fn explain(&self) {
@@ -234,8 +246,14 @@ impl Stage {
 
     async fn end(self) {
         drop(self.speaker);
-        self.gateway.stop().await;
+        if let Some(gateway) = self.gateway {
+            gateway.stop().await;
+        }
     }
+}
+
+fn is_connected(heard: &Heard) -> bool {
+    matches!(heard, Heard::Session(session) if session["state"] == "connected")
 }
 
 fn configuration(dir: &Path, cic: &SimulatedCic, ca_file: &Path) -> Result<Config> {

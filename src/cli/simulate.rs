@@ -1,6 +1,7 @@
 //! `simulate cic` and `simulate appliance`.
 
 mod appliance;
+mod attend;
 mod broker_url;
 
 use std::{net::SocketAddr, path::PathBuf};

@@ -19,6 +19,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use keys::reference;
 pub use read::{Loaded, load, read};
+pub use value::duration;
 
 use crate::secret::Secret;
 

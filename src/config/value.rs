@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 /// `"60s"`, `"30m"`, `"1h"`, `"500ms"`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// With a text for people when it is none.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration; write \"60s\", \"30m\", \"1h\" or \"500ms\"");
     let (number, unit) = split(text).ok_or_else(wrong)?;
     let millis = match unit {

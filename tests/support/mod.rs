@@ -7,6 +7,7 @@ pub mod house;
 pub mod logs;
 pub mod pki;
 pub mod scripted;
+pub mod site;
 
 use std::{
     net::{TcpListener, TcpStream},

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::broker_url::BrokerUrl;
+use super::{attend, broker_url::BrokerUrl};
 use crate::{
     cic::tls,
     ids::ApplianceId,
@@ -23,6 +23,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   cic-gateway simulate appliance kitchen --mqtt mqtt://kitchen:PASSWORD@127.0.0.1 --text 'what time is it'
   cic-gateway simulate appliance kitchen --mqtt mqtts://broker.lan --ca ca.pem --wav question.wav --hold --out answers
+  cic-gateway simulate appliance kitchen --mqtt mqtt://127.0.0.1 --text 'set a timer for five seconds' --wait-for-alert --stop-after 3s
 
 The password may also come from the environment: CIC_APPLIANCE_PASSWORD.";
 
@@ -78,6 +79,16 @@ pub struct ApplianceArgs {
     /// Give up when nothing happens for so long
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
+    /// Afterwards, wait until an alert rings, however long that takes; with --stop-after, until it
+    /// has been stopped
+    #[arg(long)]
+    pub(super) wait_for_alert: bool,
+    /// Press the stop button when alerts have rung for so long, for example 3s
+    #[arg(long, value_name = "DURATION", value_parser = crate::config::duration)]
+    pub(super) stop_after: Option<Duration>,
+    /// Afterwards, stay and tell what happens until Ctrl-C
+    #[arg(long, conflicts_with = "wait_for_alert")]
+    pub(super) keep_running: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -104,6 +115,9 @@ pub(super) async fn run(args: ApplianceArgs) -> Result<()> {
     for text in &talk.args.text {
         talk.appliance.type_text(text, question.take());
         question = talk.follow(Duration::ZERO).await?;
+    }
+    if talk.args.keep_running || talk.args.wait_for_alert {
+        attend::attend(&talk.appliance, &talk.args).await?;
     }
     Ok(())
 }
@@ -257,8 +271,16 @@ fn no_session(id: &str, root: &str, last: Option<&Value>) -> String {
     format!("{id} has no session with CLOVA: {state} since {since}{reason}{hint}")
 }
 
-fn describe(heard: &Heard) {
+pub(super) fn describe(heard: &Heard) {
     match heard {
+        Heard::Alert(value) => {
+            let (action, kind) = (text(&value["action"]), text(&value["type"]));
+            let label = value["label"].as_str().map(|label| format!(" \"{label}\""));
+            let (label, due) = (label.unwrap_or_default(), text(&value["scheduledTime"]));
+            println!("alert: {action} {kind}{label} of {due}");
+        }
+        Heard::Rings { .. } => println!("RINGS"),
+        Heard::Silent { .. } => println!("silent"),
         Heard::Capture(value) if value["action"] == "listen" => println!("CLOVA asks back"),
         Heard::Capture(value) => println!("stop listening: {}", text(&value["reason"])),
         Heard::Text(value) => println!("understood so far: {}", text(&value["text"])),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    CloudAlert, Injection, NewAlert, Reach, Refusal, SeenEvent, SimulatedCic, alerts::Book,
+    CloudAlert, Injection, NewAlert, Reach, Refusal, SeenEvent, SeenOccurrence, SimulatedCic,
+    alerts::Book,
 };
 use crate::{appliance::alerts::AlertKind, secret::Secret};
 
@@ -110,6 +111,11 @@ impl SimulatedCic {
     /// The account's alerts, by token.
     pub fn alerts(&self, device: &str) -> Vec<CloudAlert> {
         self.state.read_book(device, Book::view)
+    }
+
+    /// Every time that was ever set for this device, and what the device has reported of it.
+    pub fn occurrences(&self, device: &str) -> Vec<SeenOccurrence> {
+        self.state.read_book(device, Book::occurrences)
     }
 
     /// How often the device has been sent the whole list.

@@ -55,7 +55,7 @@ use crate::{
     secret::Secret,
 };
 pub use accounts::Synchronizing;
-pub use alerts::{AlertStage, CloudAlert, NewAlert, Repeat};
+pub use alerts::{AlertStage, CloudAlert, NewAlert, Repeat, SeenOccurrence};
 pub use fault::{ErrorBody, Fault, Injection, Place};
 pub use journal::{Refusal, SeenEvent};
 pub use scenario::Scenario;

@@ -28,7 +28,7 @@ use super::wire;
 use crate::{appliance::alerts::AlertKind, ids::random_uuid};
 pub(super) use reports::Report;
 pub(super) use speech::Said;
-pub use view::{AlertStage, CloudAlert, NewAlert, Repeat};
+pub use view::{AlertStage, CloudAlert, NewAlert, Repeat, SeenOccurrence};
 pub(super) use words::Wish;
 
 /// Alerts that an account may have, and tokens that are remembered of it.
@@ -223,11 +223,6 @@ impl Book {
                 && kind.is_none_or(|kind| entry.content.kind == kind)
         };
         self.entries.values().filter(fits).map(|entry| entry.content.token.clone()).collect()
-    }
-
-    /// All alerts, by token.
-    pub(super) fn view(&self) -> Vec<CloudAlert> {
-        self.entries.values().map(Entry::view).collect()
     }
 
     fn drop_missed(&mut self, now: Timestamp, missed_after: Duration) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Entry;
+use super::{Book, Entry};
 use crate::appliance::alerts::AlertKind;
 
 /// How far an alert has come, as far as the cloud knows.
@@ -36,6 +36,19 @@ pub struct CloudAlert {
     pub stage: AlertStage,
     /// Whether the device has confirmed, with SetAlertSucceeded, this very version of it.
     pub confirmed: bool,
+}
+
+/// One time at which an alert was to ring, and what was reported of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenOccurrence {
+    /// The alert's token.
+    pub token: String,
+    /// `scheduledTime` as it was sent.
+    pub scheduled_time: String,
+    /// AlertStarted has come.
+    pub started: bool,
+    /// AlertStopped has come.
+    pub stopped: bool,
 }
 
 /// When an alert rings again.
@@ -86,6 +99,26 @@ impl NewAlert {
     /// It rings again and again.
     pub fn every(self, every: Duration, new_token: bool) -> Self {
         Self { repeat: Some(Repeat { every, new_token }), ..self }
+    }
+}
+
+impl Book {
+    /// All alerts, by token.
+    pub(in crate::sim::cic) fn view(&self) -> Vec<CloudAlert> {
+        self.entries.values().map(Entry::view).collect()
+    }
+
+    /// Every time that was ever set, for as long as it is remembered.
+    pub(in crate::sim::cic) fn occurrences(&self) -> Vec<SeenOccurrence> {
+        let seen = self.past.iter().flat_map(|(token, past)| {
+            past.occurrences.iter().map(|occurrence| SeenOccurrence {
+                token: token.clone(),
+                scheduled_time: occurrence.time.clone(),
+                started: occurrence.started,
+                stopped: occurrence.stopped,
+            })
+        });
+        seen.collect()
     }
 }
 
