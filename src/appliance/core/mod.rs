@@ -8,6 +8,8 @@
 //! | `mod.rs` | the state, its inputs and outputs, time |
 //! | `uplink.rs` | what the appliance reports |
 //! | `requests.rs` | utterances and texts on their way to CIC |
+//! | `outcomes.rs` | how they end |
+//! | `turn.rs` | what the appliance's lights show |
 //! | `events.rs` | every other event, and what the store must keep |
 //! | `alarms.rs` | alerts |
 //! | `answers.rs` | directives and attachments on their way to the appliance |
@@ -16,10 +18,12 @@
 mod alarms;
 mod answers;
 mod events;
+mod outcomes;
 mod presence;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod uplink;
 
 use std::{
@@ -52,8 +56,10 @@ use crate::{
     clock::Now,
     ids::{Token, UtteranceId},
 };
+use outcomes::RefusedText;
 use presence::Presence;
-use requests::{Question, RefusedText, Request, Turn};
+use requests::{Question, Request};
+use turn::Turn;
 
 /// What a core needs to know of its appliance and its gateway.
 #[derive(Debug, Clone)]
