@@ -84,6 +84,11 @@ impl Mosquitto {
             .unwrap()
     }
 
+    /// Whether it has ended, by itself or by somebody's hand.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Ends it and starts it again; it remembers nothing.
     pub fn restart(&mut self) {
         self.kill();

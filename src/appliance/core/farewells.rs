@@ -26,10 +26,10 @@ use crate::{
 
 /// `delete` is repeated for so long.
 const REPEATED_FOR: Duration = Duration::from_secs(24 * 3600);
-/// Alerts of which it is repeated.
-const MAX_GONE: usize = 256;
+/// Alerts of which it is repeated: all appliances of a gateway hear it when it starts.
+const MAX_GONE: usize = 32;
 /// How long `stop` waits for the store at most: a user waits for silence.
-const LONGEST_HOLD: Duration = Duration::from_millis(250);
+const LONGEST_HOLD: Duration = Duration::from_millis(500);
 
 /// A `stop` that waits for the store.
 #[derive(Debug)]
