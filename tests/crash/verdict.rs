@@ -186,6 +186,12 @@ impl World {
             for token in odd {
                 let place = |list: &BTreeSet<String>| list.contains(token);
                 let rings = rings.each_ref().map(place);
+                let rows = kept.alerts.iter().filter(|alert| alert.token.as_str() == *token);
+                println!(
+                    "{} gone; {:?}",
+                    kept.alerts.iter().filter(|a| a.phase == Phase::Deleted).count(),
+                    rows.collect::<Vec<_>>()
+                );
                 println!(
                     "{id} {token} rings in cloud, store, hand: {rings:?}\n{}",
                     log.story(token)

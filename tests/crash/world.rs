@@ -177,8 +177,7 @@ impl World {
         };
         let broker = BrokerKind::Mosquitto;
         let appliances = APPLIANCES;
-        let more = String::new();
-        let site = Site::build(Plan { broker, store, sim, appliances, more }).await;
+        let site = Site::build(Plan { broker, store, sim, appliances, ..Plan::default() }).await;
         let host = ApplianceHost::start().unwrap();
         let homes = site.appliances.iter().map(|known| Home::start(&host, known.clone())).collect();
         let name = format!("crash-{store:?}.log").to_lowercase();

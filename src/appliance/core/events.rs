@@ -136,7 +136,9 @@ impl Core {
     /// Sends what waits, while CIC is connected.
     pub(super) fn pump_events(&mut self, now: Now) {
         self.resend_text();
-        if self.link.state() != SessionState::Connected || self.awaits_token {
+        // What waits at the end waits for the next life.
+        let idle = self.stopping || self.awaits_token;
+        if self.link.state() != SessionState::Connected || idle {
             return;
         }
         let key = RequestKey(self.next_key + 1);

@@ -337,10 +337,11 @@ impl Core {
         self.link.generation() == Some(generation)
     }
 
-    /// Whether a request is on its way to CIC or being answered, or something on its way to the
-    /// store.
+    /// Whether a request or an event is on its way to CIC or being answered, or something on its
+    /// way to the store.
     pub fn is_busy(&self) -> bool {
-        self.requests.values().any(Request::is_recognize) || self.ledger.is_busy()
+        let asks = self.requests.values().any(Request::is_recognize);
+        asks || self.outbox.is_sending() || self.ledger.is_busy()
     }
 
     /// What outlives this core: the alerts, and what CIC has not heard of them.
