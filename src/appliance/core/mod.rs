@@ -11,13 +11,14 @@
 //! | `outcomes.rs` | how they end |
 //! | `turn.rs` | what the appliance's lights show |
 //! | `events.rs` | every other event, and what the store must keep |
-//! | `alarms.rs` | alerts |
+//! | `alarms.rs`, `farewells.rs` | alerts; those that are over |
 //! | `answers.rs` | directives and attachments on their way to the appliance |
 //! | `presence.rs` | when a session is wanted, and what `down/session` says |
 
 mod alarms;
 mod answers;
 mod events;
+mod farewells;
 mod outcomes;
 mod presence;
 mod requests;
@@ -56,6 +57,7 @@ use crate::{
     clock::Now,
     ids::{Token, UtteranceId},
 };
+use farewells::Farewells;
 use outcomes::RefusedText;
 use presence::Presence;
 use requests::{Question, Request};
@@ -209,6 +211,7 @@ pub struct Core {
     ledger: Ledger,
     kept_changes: u64,
     alerts: Alerts,
+    farewells: Farewells,
     /// CIC has answered `401`: nothing goes out before there is another token.
     awaits_token: bool,
     refused_text: Option<RefusedText>,
@@ -224,10 +227,11 @@ pub struct Core {
 
 impl Core {
     /// A core that knows what the store kept, and nothing yet of its appliance's state or tokens.
-    pub fn new(settings: CoreSettings, kept: Kept, now: Now) -> Self {
+    pub fn new(settings: CoreSettings, mut kept: Kept, now: Now) -> Self {
         let mut rng = StdRng::seed_from_u64(settings.seed);
         let link = Link::new(settings.link.clone(), rng.random());
         let capture = Capture::new(settings.max_utterance);
+        let farewells = Farewells::new(&mut kept.alerts);
         let alerts = Alerts::new(settings.alerts.clone(), kept.alerts, now);
         Self {
             settings,
@@ -246,6 +250,7 @@ impl Core {
             ledger: Ledger::default(),
             kept_changes: 1,
             alerts,
+            farewells,
             awaits_token: false,
             refused_text: None,
             turn: Turn::default(),
@@ -305,6 +310,7 @@ impl Core {
         }
         self.outbox.handle_timeout(now.mono);
         self.alerts.handle_timeout(now);
+        self.release_stops(now);
         self.settle(now);
     }
 
@@ -321,6 +327,7 @@ impl Core {
             self.outbox.poll_timeout(),
             self.ledger.poll_timeout(),
             self.alerts.poll_timeout(),
+            self.farewells.poll_timeout(),
             self.refused_text.as_ref().map(RefusedText::until),
         ];
         deadlines.into_iter().flatten().min()
@@ -336,15 +343,17 @@ impl Core {
         self.link.generation() == Some(generation)
     }
 
-    /// Whether a request is on its way to CIC or being answered, or something on its way to the
-    /// store.
+    /// Whether a request or an event is on its way to CIC or being answered, or something on its
+    /// way to the store.
     pub fn is_busy(&self) -> bool {
-        self.requests.values().any(Request::is_recognize) || self.ledger.is_busy()
+        let asks = self.requests.values().any(Request::is_recognize);
+        asks || self.outbox.is_sending() || self.ledger.is_busy()
     }
 
     /// What outlives this core: the alerts, and what CIC has not heard of them.
     pub fn kept(&self) -> Kept {
-        Kept { alerts: self.alerts.iter().cloned().collect(), outbox: self.outbox.kept().collect() }
+        let alerts = self.alerts.iter().chain(self.farewells.iter()).cloned().collect();
+        Kept { alerts, outbox: self.outbox.kept().collect() }
     }
 
     /// Changes whenever [`Core::kept`] may have changed.
@@ -405,10 +414,12 @@ impl Core {
     fn unpaired(&mut self, now: Now) {
         self.link.handle(link::Input::Unpaired, now);
         self.alerts.unpaired(now);
-        self.perform_alerts();
+        self.perform_alerts(now);
         // The store has forgotten these by itself.
         self.ledger.clear();
+        self.release_all_stops();
         self.outbox.clear();
+        self.farewells.clear();
         self.kept_changes += 1;
         self.question = None;
         self.drop_answers(now);
@@ -419,7 +430,7 @@ impl Core {
     fn settle(&mut self, now: Now) {
         self.pump_answers(now);
         self.hear_link(now);
-        self.perform_alerts();
+        self.perform_alerts(now);
         self.pump_ledger(now);
         self.pump_events(now);
         self.settle_turn();
