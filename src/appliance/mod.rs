@@ -14,6 +14,7 @@
 //! | [`attachments`] | attachments waiting for their directive, and directives for theirs |
 //! | [`speech`] | the Speak that is playing |
 //! | [`alerts`] | alarms, timers and reminders |
+//! | [`duties`] | who carries out each directive, and which events answer it |
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
@@ -29,6 +30,7 @@ pub mod complaints;
 pub mod context;
 pub mod core;
 pub mod dialogue;
+pub mod duties;
 pub mod env;
 pub mod ledger;
 pub mod message;
