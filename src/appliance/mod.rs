@@ -14,6 +14,7 @@
 //! | [`attachments`] | attachments waiting for their directive, and directives for theirs |
 //! | [`speech`] | the Speak that is playing |
 //! | [`alerts`] | alarms, timers and reminders |
+//! | [`control`] | what CIC asks the appliance for, and what it is told of that |
 //! | [`duties`] | who carries out each directive, and which events answer it |
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
@@ -28,6 +29,7 @@ pub mod attachments;
 pub mod capture;
 pub mod complaints;
 pub mod context;
+pub mod control;
 pub mod core;
 pub mod dialogue;
 pub mod duties;
