@@ -16,6 +16,7 @@
 //! | [`alerts`] | alarms, timers and reminders |
 //! | [`control`] | what CIC asks the appliance for, and what it is told of that |
 //! | [`duties`] | who carries out each directive, and which events answer it |
+//! | [`focus`] | which sound is in front |
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
@@ -34,6 +35,7 @@ pub mod core;
 pub mod dialogue;
 pub mod duties;
 pub mod env;
+pub mod focus;
 pub mod ledger;
 pub mod message;
 pub mod outbox;
