@@ -94,6 +94,7 @@ impl Gateway {
             topic_root: config.mqtt.topic_root.clone(),
             max_utterance: config.limits.max_utterance,
             linger: config.cic.linger,
+            result_timeout: config.cic.result_timeout,
         });
         let shard = Shard::start(router, link, env).await?;
         let (draining, is_draining) = watch::channel(false);

@@ -85,6 +85,7 @@ impl ApplianceActor {
             lang: appliance.lang,
             max_utterance: env.max_utterance,
             linger: env.linger,
+            result_timeout: env.result_timeout,
             alerts: env.alerts.clone(),
             link: env.link.clone(),
             seed: rand::random(),

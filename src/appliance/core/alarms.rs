@@ -87,6 +87,8 @@ impl Core {
             self.outbox.connected();
             self.ask_for_all_alerts();
         }
+        self.control.set_connected(connected);
+        self.perform_control();
         self.perform_alerts(now);
     }
 

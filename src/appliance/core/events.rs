@@ -71,7 +71,7 @@ impl Core {
     }
 
     /// Counts an event that has left the outbox, and has the store forget it.
-    fn note_left(&mut self, left: Option<Left>) {
+    pub(super) fn note_left(&mut self, left: Option<Left>) {
         let Some(Left { event, number, result }) = left else { return };
         self.measure(super::Measure::Event {
             namespace: event.namespace.to_string(),

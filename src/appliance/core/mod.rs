@@ -19,9 +19,11 @@ mod alarms;
 mod answers;
 mod events;
 mod farewells;
+mod orders;
 mod outcomes;
 mod presence;
 mod requests;
+mod sounds;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -41,7 +43,9 @@ use super::{
     capture::Capture,
     complaints::Complaints,
     context::Contexts,
+    control::{Control, ControlSettings},
     dialogue::Dialogues,
+    focus::Focus,
     ledger::{Kept, Ledger, Save},
     message::{Down, ErrorCode, InputError, Up},
     outbox::Outbox,
@@ -74,6 +78,8 @@ pub struct CoreSettings {
     pub max_utterance: Duration,
     /// `cic.linger`.
     pub linger: Duration,
+    /// `cic.result_timeout`.
+    pub result_timeout: Duration,
     /// `[alerts]`.
     pub alerts: AlertSettings,
     /// Back-off and refresh.
@@ -190,6 +196,8 @@ pub enum Measure {
     AlertBecame(AlertKind, &'static str),
     /// `alert_lateness_seconds`.
     AlertLate(Duration),
+    /// `orders_failed_total`: namespace and name of the directive.
+    OrderFailed(&'static str, &'static str),
 }
 
 /// One appliance.
@@ -222,6 +230,8 @@ pub struct Core {
     impatient: Vec<Entry>,
     attachments: Attachments,
     speech: Speech,
+    control: Control,
+    focus: Focus,
     stopping: bool,
 }
 
@@ -231,6 +241,10 @@ impl Core {
         let mut rng = StdRng::seed_from_u64(settings.seed);
         let link = Link::new(settings.link.clone(), rng.random());
         let capture = Capture::new(settings.max_utterance);
+        let control = Control::new(ControlSettings {
+            result_timeout: settings.result_timeout,
+            device_id: settings.device_id.as_str().into(),
+        });
         let farewells = Farewells::new(&mut kept.alerts);
         let alerts = Alerts::new(settings.alerts.clone(), kept.alerts, now);
         Self {
@@ -260,6 +274,8 @@ impl Core {
             impatient: Vec::new(),
             attachments: Attachments::default(),
             speech: Speech::default(),
+            control,
+            focus: Focus::default(),
             stopping: false,
         }
     }
@@ -310,6 +326,9 @@ impl Core {
         }
         self.outbox.handle_timeout(now.mono);
         self.alerts.handle_timeout(now);
+        self.control.handle_timeout(now);
+        self.perform_control();
+        self.focus.handle_timeout(now);
         self.release_stops(now);
         self.settle(now);
     }
@@ -328,6 +347,8 @@ impl Core {
             self.ledger.poll_timeout(),
             self.alerts.poll_timeout(),
             self.farewells.poll_timeout(),
+            self.control.poll_timeout(),
+            self.focus.poll_timeout(),
             self.refused_text.as_ref().map(RefusedText::until),
         ];
         deadlines.into_iter().flatten().min()
@@ -415,6 +436,9 @@ impl Core {
         self.link.handle(link::Input::Unpaired, now);
         self.alerts.unpaired(now);
         self.perform_alerts(now);
+        self.control.unpaired();
+        self.perform_control();
+        self.focus.silence();
         // The store has forgotten these by itself.
         self.ledger.clear();
         self.release_all_stops();
@@ -431,6 +455,7 @@ impl Core {
         self.pump_answers(now);
         self.hear_link(now);
         self.perform_alerts(now);
+        self.settle_focus(now);
         self.pump_ledger(now);
         self.pump_events(now);
         self.settle_turn();

@@ -8,6 +8,7 @@ use crate::{
     appliance::{
         capture::Effect,
         context::NotTaken,
+        control::current_event_name,
         message::{About, ContextReport, ErrorCode, InputError, SpeechProgress, StopReason, Up},
         speech::Report,
     },
@@ -47,6 +48,8 @@ impl Core {
             Up::Speech { token, state } => self.handle_speech(token, state, now),
             Up::Button(button) => self.press(button, now),
             Up::Alert { token, state } => self.note_alert(token, state, now),
+            Up::Result { result, invalid } => self.handle_result(result, invalid, now),
+            Up::Settings(configuration) => self.handle_settings(configuration),
             Up::Event { namespace, name, payload } => {
                 self.handle_event(namespace, name, payload, now);
             }
@@ -59,6 +62,7 @@ impl Core {
         }
         for report in reports {
             let name = format!("{}.{}", report.namespace, report.name);
+            self.control.note_state(&report);
             let (code, why) = match self.contexts.take(report) {
                 Ok(()) => continue,
                 Err(NotTaken::Own) => (ErrorCode::ContextIgnored, "is kept by the gateway itself"),
@@ -66,6 +70,7 @@ impl Core {
             };
             self.complain(error("up/state", code, format!("{name} {why}")), now);
         }
+        self.perform_control();
         self.note_state(now);
     }
 
@@ -158,7 +163,10 @@ impl Core {
                 let message = "SpeechRecognizer.Recognize needs audio: use up/recognize";
                 self.complain(error("up/event", ErrorCode::InvalidPayload, message), now);
             }
-            _ => self.queue_event(&namespace, &name, payload.into()),
+            (_, old) => {
+                let name = current_event_name(&namespace, old);
+                self.queue_event(&namespace, name, payload.into());
+            }
         }
     }
 }
