@@ -14,6 +14,7 @@
 //! | [`attachments`] | attachments waiting for their directive, and directives for theirs |
 //! | [`speech`] | the Speak that is playing |
 //! | [`alerts`] | alarms, timers and reminders |
+//! | [`playback`] | media: the play queue and what is playing of it |
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
@@ -33,6 +34,7 @@ pub mod env;
 pub mod ledger;
 pub mod message;
 pub mod outbox;
+pub mod playback;
 pub mod queue;
 pub mod recent;
 pub mod registry;
