@@ -39,6 +39,8 @@ mod queue;
 mod reports;
 mod state;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use std::{
