@@ -10,13 +10,16 @@
 //! | `progress.rs` | progress reports, seeks, the end of a section |
 //! | `reporting.rs` | what the appliance says, and what CIC hears of the state |
 //! | `examples.rs` | every example of the guide |
+//! | `random.rs` `checker.rs` | random sequences, and what must hold in all of them |
 
 mod buttons;
+mod checker;
 mod clearing;
 mod controlling;
 mod examples;
 mod progress;
 mod queueing;
+mod random;
 mod reporting;
 mod skipping;
 mod streams;
