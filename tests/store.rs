@@ -137,7 +137,7 @@ fn event(name: &str) -> Arc<Outgoing> {
         name: name.into(),
         message_id: format!("m-{name}").as_str().into(),
         payload: raw(r#"{"token":"t"}"#),
-        contexts: OwnContexts { alerts: raw(r#"{"allAlerts":[]}"#), speech: None },
+        contexts: OwnContexts { alerts: raw(r#"{"allAlerts":[]}"#), speech: None, playback: None },
     })
 }
 

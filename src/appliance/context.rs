@@ -46,6 +46,13 @@ pub struct OwnContexts {
         skip_serializing_if = "Option::is_none"
     )]
     pub speech: Option<Arc<RawValue>>,
+    /// `AudioPlayer.PlaybackState`.
+    #[serde(
+        rename = "AudioPlayer.PlaybackState",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub playback: Option<Arc<RawValue>>,
 }
 
 /// What an appliance reported, by `Namespace.Name`.
@@ -86,7 +93,9 @@ impl Contexts {
         let alerts = object("Alerts", "AlertsState", &*own.alerts);
         let speech = own.speech.as_deref();
         let speech = speech.map(|payload| object("SpeechSynthesizer", "SpeechState", payload));
-        reported.chain(std::iter::once(alerts)).chain(speech).collect()
+        let playback = own.playback.as_deref();
+        let playback = playback.map(|payload| object("AudioPlayer", "PlaybackState", payload));
+        reported.chain(std::iter::once(alerts)).chain(playback).chain(speech).collect()
     }
 }
 
@@ -112,6 +121,7 @@ mod tests {
         let own = OwnContexts {
             alerts: raw(r#"{"allAlerts":[]}"#),
             speech: Some(raw(r#"{"token":"t"}"#)),
+            playback: Some(raw(r#"{"playerActivity":"IDLE"}"#)),
         };
         let all: Vec<_> = contexts
             .assemble(&own)
@@ -124,6 +134,7 @@ mod tests {
                 r#"Device.Display {"size":"none"}"#,
                 r#"Speaker.VolumeState {"volume":2}"#,
                 r#"Alerts.AlertsState {"allAlerts":[]}"#,
+                r#"AudioPlayer.PlaybackState {"playerActivity":"IDLE"}"#,
                 r#"SpeechSynthesizer.SpeechState {"token":"t"}"#
             ]
         );

@@ -13,6 +13,7 @@ use super::{
     alerts::{Alert, AlertAction},
     control::{ActionResult, Configuration},
     focus::Places,
+    playback,
 };
 use crate::{
     cic::directive::Directive,
@@ -63,6 +64,8 @@ pub enum Up {
         /// What happened to it.
         state: SpeechProgress,
     },
+    /// `up/playback`.
+    Playback(playback::Heard),
     /// `up/button`.
     Button(Button),
     /// `up/alert`: what the appliance really did, for the record.
@@ -134,6 +137,8 @@ pub enum Button {
     StopAlert(Option<Token>),
     /// Delete an alert.
     DeleteAlert(Token),
+    /// A button of the player.
+    Player(playback::Button),
 }
 
 /// What an appliance reports of an alert.

@@ -17,6 +17,7 @@
 //! | [`control`] | what CIC asks the appliance for, and what it is told of that |
 //! | [`duties`] | who carries out each directive, and which events answer it |
 //! | [`focus`] | which sound is in front |
+//! | [`playback`] | media: the play queue and what is playing of it |
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
@@ -39,6 +40,7 @@ pub mod focus;
 pub mod ledger;
 pub mod message;
 pub mod outbox;
+pub mod playback;
 pub mod queue;
 pub mod recent;
 pub mod registry;

@@ -266,7 +266,7 @@ mod tests {
             name: name.into(),
             message_id: format!("m-{name}").into(),
             payload: raw("{}"),
-            contexts: OwnContexts { alerts: raw("{}"), speech: None },
+            contexts: OwnContexts { alerts: raw("{}"), speech: None, playback: None },
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{
             About, AlertProgress, Button, ContextReport, Down, ErrorCode, InputError, Recognize,
             SpeechProgress, Up,
         },
+        playback,
     },
     ids::{ApplianceId, ExpectSpeechId, MessageId, Token, UtteranceId},
 };
@@ -58,9 +59,7 @@ pub fn decode(
         "up/alert" => alert(&payload),
         "up/result" => result(&payload),
         "up/settings" => settings(&payload),
-        "up/playback" => {
-            Err((ErrorCode::UnknownTopic, "this version does not handle it yet".into()))
-        }
+        "up/playback" => playback(&payload),
         _ => match topic.strip_prefix("up/state/") {
             Some(name) => one_state(name, &payload),
             None => Err((ErrorCode::UnknownTopic, "there is no such topic".into())),
@@ -288,17 +287,63 @@ fn button(payload: &[u8]) -> Result<Up, Wrong> {
     struct Json {
         button: String,
         token: Option<Token>,
+        name: Option<String>,
     }
-    let Json { button, token } = parse(payload)?;
+    use playback::Button::{Custom, Next, Pause, Play, Previous, Repeat, Resume, Stop};
+    let player = |button| Up::Button(Button::Player(button));
+    let Json { button, token, name } = parse(payload)?;
     match (button.as_str(), token) {
         ("stopAlert", token) => Ok(Up::Button(Button::StopAlert(token))),
         ("deleteAlert", Some(token)) => Ok(Up::Button(Button::DeleteAlert(token))),
         ("deleteAlert", None) => Err(invalid("deleteAlert needs the token of an alert")),
-        ("play" | "pause" | "resume" | "stop" | "next" | "previous" | "repeat" | "custom", _) => {
-            Err(invalid("this version does not handle player buttons yet"))
-        }
+        ("play", token) => Ok(player(Play(token))),
+        ("pause", _) => Ok(player(Pause)),
+        ("resume", _) => Ok(player(Resume)),
+        ("stop", _) => Ok(player(Stop)),
+        ("next", _) => Ok(player(Next)),
+        ("previous", _) => Ok(player(Previous)),
+        ("repeat", _) => Ok(player(Repeat)),
+        ("custom", _) => match name.filter(|name| !name.is_empty() && name.len() <= 256) {
+            Some(name) => Ok(player(Custom(name))),
+            None => Err(invalid("custom needs the name of the button, as CUSTOM_BUTTON_2")),
+        },
         (other, _) => Err(invalid(format!("there is no button {other:?}"))),
     }
+}
+
+fn playback(payload: &[u8]) -> Result<Up, Wrong> {
+    use playback::Reported;
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    enum State {
+        Started,
+        Paused,
+        Resumed,
+        Stopped,
+        Finished,
+        QueueCleared,
+        Failed,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Json {
+        token: Token,
+        state: State,
+        offset_in_milliseconds: Option<u64>,
+        total_in_milliseconds: Option<u64>,
+    }
+    let json: Json = parse(payload)?;
+    let state = match json.state {
+        State::Started => Reported::Started,
+        State::Paused => Reported::Paused,
+        State::Resumed => Reported::Resumed,
+        State::Stopped => Reported::Stopped,
+        State::Finished => Reported::Finished,
+        State::QueueCleared => Reported::QueueCleared,
+        State::Failed => Reported::Failed,
+    };
+    let (offset, total) = (json.offset_in_milliseconds, json.total_in_milliseconds);
+    Ok(Up::Playback(playback::Heard { token: json.token, state, offset, total }))
 }
 
 fn alert(payload: &[u8]) -> Result<Up, Wrong> {
@@ -458,9 +503,9 @@ fn describe(down: &Down) -> (&'static str, String) {
             ("cancel", object([id, ("tokens", json!(tokens))]))
         }
         Down::Focus(places) => {
-            let places = places.iter().map(|(channel, place)| {
-                (channel.as_str(), Value::from(place.as_str()))
-            });
+            let places = places
+                .iter()
+                .map(|(channel, place)| (channel.as_str(), Value::from(place.as_str())));
             ("focus", object(places))
         }
         Down::Alert(action, alert) => ("alert", describe_alert(*action, alert)),

@@ -41,6 +41,7 @@ impl Core {
                 let result = self.alerts.stop_pressed(token.as_ref(), now);
                 (token, result)
             }
+            Button::Player(_) => return,
             Button::DeleteAlert(token) => {
                 let result = self.alerts.delete_pressed(&token);
                 (Some(token), result)
@@ -89,6 +90,8 @@ impl Core {
         }
         self.control.set_connected(connected);
         self.perform_control();
+        self.playback.set_connected(connected, now);
+        self.perform_playback();
         self.perform_alerts(now);
     }
 

@@ -9,6 +9,7 @@ use crate::{
         control::Handling,
         dialogue::{Dialogues, Origin, Verdict},
         message::{Down, ErrorCode, StopReason},
+        playback::Playback,
         queue::Entry,
     },
     cic::{
@@ -201,6 +202,10 @@ impl Core {
             {
                 break;
             }
+            // Music that is announced begins once it has been announced.
+            if head.directive.is("AudioPlayer", "Play") && self.speech.must_wait(&head.directive) {
+                break;
+            }
             if let Some(entry) = self.queue.pop() {
                 self.deliver(entry, now);
             }
@@ -214,6 +219,9 @@ impl Core {
     fn deliver(&mut self, entry: Entry, now: Now) {
         if entry.directive.is("SpeechRecognizer", "ExpectSpeech") {
             return self.expect_speech(&entry.directive, now);
+        }
+        if Playback::takes(&entry.directive) {
+            return self.order_playback(entry, now);
         }
         match self.order_control(&entry.directive, now) {
             Handling::Deliver if entry.directive.namespace == "Notifier" => {

@@ -26,7 +26,11 @@ use crate::{
 impl Core {
     /// What the gateway itself knows at this moment.
     pub(super) fn own_contexts(&self) -> OwnContexts {
-        OwnContexts { alerts: self.alerts.state().clone(), speech: self.speech.state().cloned() }
+        OwnContexts {
+            alerts: self.alerts.state().clone(),
+            speech: self.speech.state().cloned(),
+            playback: Some(self.playback.state(self.moment)),
+        }
     }
 
     pub(super) fn report_speech(&mut self, name: &str, token: &Token) {
@@ -169,6 +173,9 @@ impl Core {
         self.awaits_token |= matches!(outcome, Outcome::Refused { status: 401, .. });
         self.note_refusal(&outcome, now);
         let left = self.outbox.finished(key, status, &outcome, now.mono);
+        if let Some(left) = &left {
+            self.note_unanswered(left, now);
+        }
         self.note_left(left);
     }
 }

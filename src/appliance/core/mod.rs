@@ -19,6 +19,7 @@ mod alarms;
 mod answers;
 mod events;
 mod farewells;
+mod media;
 mod orders;
 mod outcomes;
 mod presence;
@@ -49,6 +50,7 @@ use super::{
     ledger::{Kept, Ledger, Save},
     message::{Down, ErrorCode, InputError, Up},
     outbox::Outbox,
+    playback::Playback,
     queue::{Entry, Queue},
     snapshot::{LastErrors, Snapshot},
     speech::Speech,
@@ -231,7 +233,11 @@ pub struct Core {
     attachments: Attachments,
     speech: Speech,
     control: Control,
+    playback: Playback,
+    media_sounds: bool,
     focus: Focus,
+    /// The moment of what is being handled.
+    moment: Now,
     stopping: bool,
 }
 
@@ -275,6 +281,9 @@ impl Core {
             attachments: Attachments::default(),
             speech: Speech::default(),
             control,
+            playback: Playback::default(),
+            media_sounds: false,
+            moment: now,
             focus: Focus::default(),
             stopping: false,
         }
@@ -282,6 +291,7 @@ impl Core {
 
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Now) {
+        self.moment = now;
         match input {
             Input::Up(up) => self.handle_up(up, now),
             Input::Rejected(error) => self.complain(error, now),
@@ -308,6 +318,7 @@ impl Core {
 
     /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.moment = now;
         self.link.handle_timeout(now);
         self.presence_timeout(now);
         for effect in self.capture.handle_timeout(now.mono) {
@@ -328,6 +339,8 @@ impl Core {
         self.alerts.handle_timeout(now);
         self.control.handle_timeout(now);
         self.perform_control();
+        self.playback.handle_timeout(now);
+        self.perform_playback();
         self.focus.handle_timeout(now);
         self.release_stops(now);
         self.settle(now);
@@ -348,6 +361,7 @@ impl Core {
             self.alerts.poll_timeout(),
             self.farewells.poll_timeout(),
             self.control.poll_timeout(),
+            self.playback.poll_timeout(),
             self.focus.poll_timeout(),
             self.refused_text.as_ref().map(RefusedText::until),
         ];
@@ -413,6 +427,7 @@ impl Core {
     /// # Errors
     /// [`Refused::Unknown`] for a token that nobody knows.
     pub fn stop_alert(&mut self, token: &Token, now: Now) -> Result<(), Refused> {
+        self.moment = now;
         let stopped = self.alerts.stop_pressed(Some(token), now);
         self.settle(now);
         stopped
@@ -423,6 +438,7 @@ impl Core {
     /// # Errors
     /// Why no request is made.
     pub fn request_text(&mut self, text: String, now: Now) -> Result<(), InputError> {
+        self.moment = now;
         if let Some(refusal) = self.refusal("up/text") {
             return Err(refusal);
         }
@@ -438,6 +454,8 @@ impl Core {
         self.perform_alerts(now);
         self.control.unpaired();
         self.perform_control();
+        self.playback.unpaired();
+        self.perform_playback();
         self.focus.silence();
         // The store has forgotten these by itself.
         self.ledger.clear();

@@ -105,6 +105,8 @@ impl Core {
                 return self.presence.leave_at = Some(now.mono + self.settings.linger);
             }
             self.link.handle(link::Input::Unwanted("appliance offline"), now);
+            self.playback.appliance_gone(now);
+            self.perform_playback();
             self.alerts.connection_given_up(now);
         }
     }

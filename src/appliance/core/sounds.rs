@@ -37,10 +37,11 @@ impl Core {
         if !self.presence.is_online() {
             return Vec::new();
         }
-        let speech = self.speech.playing().map(|playing| (Channel::Dialogue, playing.token.clone()));
+        let speech =
+            self.speech.playing().map(|playing| (Channel::Dialogue, playing.token.clone()));
         let ringing = self.alerts.iter().filter(|alert| alert.phase == Phase::Ringing);
         let ringing = ringing.map(|alert| (Channel::Alert, alert.token.clone()));
-        speech.into_iter().chain(ringing).collect()
+        self.media_sound().into_iter().chain(speech).chain(ringing).collect()
     }
 
     fn perform_focus(&mut self, now: Now) {

@@ -9,7 +9,9 @@ use crate::{
         capture::Effect,
         context::NotTaken,
         control::current_event_name,
-        message::{About, ContextReport, ErrorCode, InputError, SpeechProgress, StopReason, Up},
+        message::{
+            About, Button, ContextReport, ErrorCode, InputError, SpeechProgress, StopReason, Up,
+        },
         speech::Report,
     },
     clock::Now,
@@ -46,7 +48,9 @@ impl Core {
             }
             Up::Text { text, expect_speech_id } => self.send_text(text, expect_speech_id, now),
             Up::Speech { token, state } => self.handle_speech(token, state, now),
+            Up::Button(Button::Player(button)) => self.press_player(&button, now),
             Up::Button(button) => self.press(button, now),
+            Up::Playback(heard) => self.handle_playback(heard, now),
             Up::Alert { token, state } => self.note_alert(token, state, now),
             Up::Result { result, invalid } => self.handle_result(result, invalid, now),
             Up::Settings(configuration) => self.handle_settings(configuration),

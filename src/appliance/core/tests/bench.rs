@@ -9,7 +9,7 @@ use serde_json::{Value, json, value::RawValue};
 use crate::{
     appliance::{
         alerts::AlertSettings,
-        core::{Core, CoreSettings, Input, Output},
+        core::{Core, CoreSettings, Input, Output, SaveResult},
         focus::{Channel, Place},
         ledger::Kept,
         message::{ContextReport, Down, Recognize, SpeechProgress, Up},
@@ -43,12 +43,18 @@ impl Bench {
         bench
     }
 
-    /// Hello, and the request for all alerts that follows it, answered with nothing.
+    /// Hello, and what is asked after it, answered with nothing.
     pub(super) fn hello(&mut self) {
         self.directive(Source::Downchannel, "Clova.Hello", None, json!({}));
         let (key, name, _) = self.events().pop().expect("alerts are asked for");
         assert_eq!(name, "Alerts.RequestSynchronizeAlert");
         self.finish(key, Outcome::Done);
+        // Behind whatever waited.
+        if let Some((key, name, _)) = self.events().pop()
+            && name == "Settings.RequestVersionSpec"
+        {
+            self.finish(key, Outcome::Done);
+        }
     }
 
     pub(super) fn offline() -> Self {
@@ -186,6 +192,16 @@ impl Bench {
         self.up(Up::Speech { token: token.into(), state });
     }
 
+    /// How many saves have been asked for.
+    pub(super) fn saves(&self) -> usize {
+        self.out.iter().filter(|output| matches!(output, Output::Save(_))).count()
+    }
+
+    /// The store has taken the save that is under way.
+    pub(super) fn keep_all(&mut self) {
+        self.feed(Input::Saved(SaveResult::Kept));
+    }
+
     pub(super) fn clear(&mut self) {
         self.out.clear();
     }
@@ -222,13 +238,23 @@ impl Bench {
         self.out.iter().filter_map(event).collect()
     }
 
-    /// What was published, in short.
+    /// What was published, in short, but for what sounds how.
     pub(super) fn downs(&self) -> Vec<String> {
         let down = |output: &Output| match output {
+            Output::Down(Down::Focus(_)) => None,
             Output::Down(down) => Some(short(down)),
             _ => None,
         };
         self.out.iter().filter_map(down).collect()
+    }
+
+    /// What was said to sound how.
+    pub(super) fn focus(&self) -> Vec<String> {
+        let focus = |output: &Output| match output {
+            Output::Down(down @ Down::Focus(_)) => Some(short(down)),
+            _ => None,
+        };
+        self.out.iter().filter_map(focus).collect()
     }
 
     pub(super) fn published(&self, text: &str) -> bool {

@@ -63,7 +63,9 @@ fn a_recognize_carries_what_the_tables_demand() {
     let volume = json!([{"header":{"namespace":"Speaker","name":"VolumeState"},
         "payload":{"volume":3,"muted":false}},
         {"header":{"namespace":"Alerts","name":"AlertsState"},
-        "payload":{"allAlerts":[],"activeAlerts":[]}}]);
+        "payload":{"allAlerts":[],"activeAlerts":[]}},
+        {"header":{"namespace":"AudioPlayer","name":"PlaybackState"},
+        "payload":{"playerActivity":"IDLE","repeatMode":"NONE"}}]);
     assert_eq!(sent["context"], volume);
 }
 
@@ -360,7 +362,7 @@ fn the_gateways_own_contexts_are_ignored_one_by_one() {
     b.up(Up::State { reports, invalid: vec!["Device.Audio must be an object".into()] });
     assert_eq!(b.downs(), ["error invalid_context", "error context_ignored"]);
     b.say("u1", None);
-    assert_eq!(b.last_upload().1["context"].as_array().map(Vec::len), Some(3));
+    assert_eq!(b.last_upload().1["context"].as_array().map(Vec::len), Some(4));
 }
 
 #[test]

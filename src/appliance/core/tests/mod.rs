@@ -3,3 +3,4 @@
 mod alarms;
 mod bench;
 mod dialogues;
+mod media;
