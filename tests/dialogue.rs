@@ -183,7 +183,7 @@ async fn a_spoken_question_is_heard_and_answered(kind: Kind, version: MqttVersio
     let seen = house.cic.wait_for(|seen| recognize(&seen.name), LIMIT).await.unwrap();
     assert!(seen.complete && seen.text == "what time is it", "{seen:?}");
     assert!(pcm.starts_with(&seen.audio), "not a sample is lost or added");
-    assert!(seen.context.as_array().is_some_and(|context| context.len() == 4));
+    assert!(seen.context.as_array().is_some_and(|context| context.len() == 5));
     for name in ["SpeechSynthesizer.SpeechStarted", "SpeechSynthesizer.SpeechFinished"] {
         assert!(house.cic.wait_for(|seen| seen.name == name, LIMIT).await.is_some(), "{name}");
     }
