@@ -7,7 +7,6 @@ use super::{Core, Measure};
 use crate::{
     appliance::{
         capture::Effect,
-        context::NotTaken,
         message::{About, ContextReport, ErrorCode, InputError, SpeechProgress, StopReason, Up},
         speech::Report,
     },
@@ -58,13 +57,9 @@ impl Core {
             self.complain(error("up/state", ErrorCode::InvalidContext, why), now);
         }
         for report in reports {
-            let name = format!("{}.{}", report.namespace, report.name);
-            let (code, why) = match self.contexts.take(report) {
-                Ok(()) => continue,
-                Err(NotTaken::Own) => (ErrorCode::ContextIgnored, "is kept by the gateway itself"),
-                Err(NotTaken::Full) => (ErrorCode::InvalidContext, "exceeds the context's bounds"),
-            };
-            self.complain(error("up/state", code, format!("{name} {why}")), now);
+            for complaint in self.contexts.take(report) {
+                self.complain(error("up/state", complaint.code, complaint.message), now);
+            }
         }
         self.note_state(now);
     }
