@@ -52,6 +52,26 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     CONTEXTS.iter().map(|(name, _)| *name)
 }
 
+/// The item of DeviceState that a target of DeviceControl means (context, end of DeviceState).
+pub fn item_of(target: &str) -> Option<&'static str> {
+    Some(match target {
+        "airplane" => "airplane",
+        "bluetooth" => "bluetooth",
+        "cellular" => "cellular",
+        "channel" => "channel",
+        "energysave" | "powersave" => "energySavingMode",
+        "flashlight" => "flashLight",
+        "gps" => "gps",
+        "power" => "power",
+        "ring" | "silent" | "soundmode" | "vibrate" => "soundMode",
+        "screenautobrightness" => "screenAutoBrightness",
+        "screenbrightness" => "screenBrightness",
+        "volume" => "volume",
+        "wifi" => "wifi",
+        _ => return None,
+    })
+}
+
 /// Payloads of context objects.
 const CONTEXTS: &[(&str, Kind)] = &[
     ("Alerts.AlertsState", Object(ALERTS_STATE)),
