@@ -377,3 +377,44 @@ fn an_appliance_cannot_grow_its_context_without_bound() {
     }
     assert_eq!(contexts.told.len(), MAX_TOLD);
 }
+
+/// A value with each of its parts replaced or left out, one at a time.
+fn spoiled(value: &Value) -> Vec<Value> {
+    let mut all: Vec<_> =
+        [json!(null), json!("x"), json!(-1), json!(1.5), json!([]), json!([1]), json!({})].into();
+    let places: Vec<String> = match value {
+        Value::Object(fields) => fields.keys().map(|name| format!("/{name}")).collect(),
+        Value::Array(items) => (0..items.len()).map(|at| format!("/{at}")).collect(),
+        _ => Vec::new(),
+    };
+    for place in places {
+        for part in spoiled(&value.pointer(&place).unwrap().clone()) {
+            let mut whole = value.clone();
+            *whole.pointer_mut(&place).unwrap() = part;
+            all.push(whole);
+        }
+        let mut without = value.clone();
+        if let Some(fields) = without.as_object_mut() {
+            fields.remove(&place[1..]);
+            all.push(without);
+        }
+    }
+    all
+}
+
+#[test]
+fn whatever_is_reported_what_is_left_can_be_sent() {
+    let mut count = 0;
+    for (file, name, payload, _) in samples() {
+        for spoiled in spoiled(&Value::Object(payload)).into_iter().filter(Value::is_object) {
+            let Value::Object(spoiled) = spoiled else { continue };
+            let (Some(left), _) = prune(&name, spoiled.clone()) else { continue };
+            let (again, problems) = prune(&name, left.clone());
+            let problems: Vec<_> =
+                problems.into_iter().filter(|p| p.fault != Fault::Unknown).collect();
+            assert_eq!((again, problems), (Some(left), vec![]), "{file} {spoiled:?}");
+            count += 1;
+        }
+    }
+    assert!(count > 1000, "{count}");
+}
