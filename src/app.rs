@@ -56,6 +56,14 @@ impl Gateway {
     /// # Errors
     /// With the reason, and the key of the configuration that it hangs on, where one does.
     pub async fn start(config: &Config) -> Result<Self> {
+        Self::start_with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// As [`Gateway::start`], with another idea of what time it is.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub async fn start_with_clock(config: &Config, clock: SharedClock) -> Result<Self> {
         let metrics = Metrics::new();
         let store = open_store(config, &metrics).await?;
         // Sealed like the tokens: a wrong key shows here.
@@ -71,7 +79,6 @@ impl Gateway {
         let router = Router::default();
         let settings = link_settings(config, &store, embedded).await?;
         let (link, publisher) = Link::start(settings, router.handler(), metrics.clone());
-        let clock: SharedClock = Arc::new(SystemClock);
         let (saver, saving) = Saver::start(store.clone());
         let env = Rc::new(Env {
             publisher,
@@ -87,6 +94,7 @@ impl Gateway {
             topic_root: config.mqtt.topic_root.clone(),
             max_utterance: config.limits.max_utterance,
             linger: config.cic.linger,
+            result_timeout: config.cic.result_timeout,
         });
         let shard = Shard::start(router, link, env).await?;
         let (draining, is_draining) = watch::channel(false);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,25 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         Now { mono: mono(), wall: Timestamp::now() }
+    }
+}
+
+/// The machine's clocks, with a wall clock that somebody sets.
+#[derive(Debug, Clone, Default)]
+pub struct SteppedClock(Arc<Mutex<SignedDuration>>);
+
+impl SteppedClock {
+    /// Sets the wall clock forwards, or backwards.
+    pub fn step(&self, by: SignedDuration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+}
+
+impl Clock for SteppedClock {
+    fn now(&self) -> Now {
+        let Now { mono, wall } = SystemClock.now();
+        let offset = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Now { mono, wall: wall.checked_add(offset).unwrap_or(wall) }
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Env {
     pub max_utterance: Duration,
     /// `cic.linger`.
     pub linger: Duration,
+    /// `cic.result_timeout`.
+    pub result_timeout: Duration,
 }
 
 impl Env {
@@ -132,6 +134,9 @@ impl Env {
                 m.alert_transitions.with_label_values(&[kind.as_str(), to]).inc();
             }
             Measure::AlertLate(by) => m.alert_lateness_seconds.observe(by.as_secs_f64()),
+            Measure::OrderFailed(namespace, name) => {
+                m.orders_failed.with_label_values(&[namespace, name]).inc();
+            }
             Measure::AudioDown(bytes) => {
                 m.audio_bytes.with_label_values(&["down"]).inc_by(bytes as u64);
             }

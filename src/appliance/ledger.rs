@@ -75,6 +75,9 @@ pub struct Ledger {
     unsure: bool,
     setbacks: usize,
     retry_at: Option<Instant>,
+    /// Saves that have begun, and that have ended.
+    begun: u64,
+    ended: u64,
 }
 
 impl Ledger {
@@ -97,6 +100,7 @@ impl Ledger {
             return None;
         }
         self.retry_at = None;
+        self.begun += 1;
         let mut entries: Vec<_> = std::mem::take(&mut self.entries).into();
         let steps = entries.iter_mut().flat_map(|entry| std::mem::take(&mut entry.steps)).collect();
         self.saving = Some(entries);
@@ -106,6 +110,7 @@ impl Ledger {
     /// The save has ended. Returns what hung on it, in order.
     pub fn saved(&mut self, kept: bool, now: Instant) -> Vec<Entry> {
         let mut ended = self.saving.take().unwrap_or_default();
+        self.ended = self.begun;
         if kept {
             self.setbacks = 0;
             return ended;
@@ -128,7 +133,22 @@ impl Ledger {
 
     /// Forgets everything: the account is gone, and the store has forgotten it too.
     pub fn clear(&mut self) {
-        *self = Self { saving: self.saving.take().map(|_| Vec::new()), ..Self::default() };
+        *self = Self {
+            saving: self.saving.take().map(|_| Vec::new()),
+            begun: self.begun,
+            ended: self.ended,
+            ..Self::default()
+        };
+    }
+
+    /// Number of the save that will contain what is handed in now.
+    pub fn next_save(&self) -> u64 {
+        self.begun + 1
+    }
+
+    /// How many saves have ended.
+    pub fn saves(&self) -> u64 {
+        self.ended
     }
 
     /// Whether something is on its way to the store.

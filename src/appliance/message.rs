@@ -9,7 +9,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::alerts::{Alert, AlertAction};
+use super::{
+    alerts::{Alert, AlertAction},
+    control::{ActionResult, Configuration},
+    focus::Places,
+};
 use crate::{
     cic::directive::Directive,
     ids::{ContentId, DialogRequestId, ExpectSpeechId, MessageId, Token, UtteranceId},
@@ -68,6 +72,15 @@ pub enum Up {
         /// What happened to it.
         state: AlertProgress,
     },
+    /// `up/result`.
+    Result {
+        /// What became of a directive.
+        result: ActionResult,
+        /// What is wrong with contexts in it that cannot be used.
+        invalid: Vec<String>,
+    },
+    /// `up/settings`.
+    Settings(Configuration),
     /// `up/event`: any other CIC event.
     Event {
         /// `header.namespace`.
@@ -201,6 +214,8 @@ pub enum Down {
         /// These tokens.
         tokens: Vec<Token>,
     },
+    /// `down/focus`.
+    Focus(Places),
     /// `down/alert`.
     Alert(AlertAction, Arc<Alert>),
     /// `down/error`.

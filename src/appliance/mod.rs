@@ -14,6 +14,9 @@
 //! | [`attachments`] | attachments waiting for their directive, and directives for theirs |
 //! | [`speech`] | the Speak that is playing |
 //! | [`alerts`] | alarms, timers and reminders |
+//! | [`control`] | what CIC asks the appliance for, and what it is told of that |
+//! | [`duties`] | who carries out each directive, and which events answer it |
+//! | [`focus`] | which sound is in front |
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
@@ -27,9 +30,12 @@ pub mod attachments;
 pub mod capture;
 pub mod complaints;
 pub mod context;
+pub mod control;
 pub mod core;
 pub mod dialogue;
+pub mod duties;
 pub mod env;
+pub mod focus;
 pub mod ledger;
 pub mod message;
 pub mod outbox;

@@ -199,6 +199,11 @@ impl Outbox {
         (self.retry_at, self.setbacks) = (None, 0);
     }
 
+    /// Whether an event is on its way.
+    pub fn is_sending(&self) -> bool {
+        self.sending.is_some()
+    }
+
     /// When something that was held back may be sent.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.retry_at

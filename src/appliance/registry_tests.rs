@@ -148,6 +148,7 @@ fn env(store: &SharedStore, publisher: &Publisher, metrics: &Metrics) -> Rc<Env>
         topic_root: "cic/v1".into(),
         max_utterance: Duration::from_secs(60),
         linger: Duration::from_secs(60),
+        result_timeout: Duration::from_secs(4),
     })
 }
 

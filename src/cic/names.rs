@@ -3,7 +3,7 @@
 //! Called by the core (an unknown directive is ignored by itself) and by the simulated CIC.
 
 /// Directives, by namespace.
-const DIRECTIVES: &[(&str, &[&str])] = &[
+const DIRECTIVES: &[Namespace] = &[
     ("Alerts", &["ClearAlert", "DeleteAlert", "SetAlert", "StopAlert", "SynchronizeAlert"]),
     (
         "AudioPlayer",
@@ -180,10 +180,18 @@ const EVENTS: &[(&str, &[&str])] = &[
 ];
 
 type Name = (&'static str, &'static str);
+type Namespace = (&'static str, &'static [&'static str]);
 
 /// The directive's names as constants, if CIC has one of this name.
 pub fn known_directive(namespace: &str, name: &str) -> Option<Name> {
     find(DIRECTIVES, namespace, name)
+}
+
+/// Every directive, as namespace and name.
+pub fn directives() -> impl Iterator<Item = Name> {
+    let pairs =
+        |(namespace, names): &'static Namespace| names.iter().map(|name| (*namespace, *name));
+    DIRECTIVES.iter().flat_map(pairs)
 }
 
 /// The event's names as constants, if CIC has one of this name.

@@ -11,6 +11,7 @@ use super::{Publication, Qos, topics};
 use crate::{
     appliance::{
         alerts::{Alert, AlertAction},
+        control::{ActionResult, Configuration},
         message::{
             About, AlertProgress, Button, ContextReport, Down, ErrorCode, InputError, Recognize,
             SpeechProgress, Up,
@@ -55,7 +56,9 @@ pub fn decode(
         "up/event" => event(&payload),
         "up/button" => button(&payload),
         "up/alert" => alert(&payload),
-        "up/playback" | "up/result" | "up/settings" => {
+        "up/result" => result(&payload),
+        "up/settings" => settings(&payload),
+        "up/playback" => {
             Err((ErrorCode::UnknownTopic, "this version does not handle it yet".into()))
         }
         _ => match topic.strip_prefix("up/state/") {
@@ -144,18 +147,22 @@ fn status(payload: &[u8], retained: bool) -> Result<Up, Wrong> {
 }
 
 fn state(payload: &[u8]) -> Result<Up, Wrong> {
-    let (mut reports, mut invalid) = (Vec::new(), Vec::new());
     // An empty payload clears a retained message.
-    if !payload.is_empty() {
-        let objects: BTreeMap<String, Box<RawValue>> = parse(payload)?;
-        for (name, payload) in objects {
-            match context(&name, payload) {
-                Ok(report) => reports.push(report),
-                Err(why) => invalid.push(why),
-            }
+    let objects = if payload.is_empty() { BTreeMap::new() } else { parse(payload)? };
+    let (reports, invalid) = contexts(objects);
+    Ok(Up::State { reports, invalid })
+}
+
+/// Contexts by name: those that can be used, and what is wrong with each of the others.
+fn contexts(objects: BTreeMap<String, Box<RawValue>>) -> (Vec<ContextReport>, Vec<String>) {
+    let (mut reports, mut invalid) = (Vec::new(), Vec::new());
+    for (name, payload) in objects {
+        match context(&name, payload) {
+            Ok(report) => reports.push(report),
+            Err(why) => invalid.push(why),
         }
     }
-    Ok(Up::State { reports, invalid })
+    (reports, invalid)
 }
 
 fn one_state(name: &str, payload: &[u8]) -> Result<Up, Wrong> {
@@ -316,6 +323,30 @@ fn alert(payload: &[u8]) -> Result<Up, Wrong> {
     Ok(Up::Alert { token, state })
 }
 
+fn result(payload: &[u8]) -> Result<Up, Wrong> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Json {
+        message_id: MessageId,
+        ok: bool,
+        reason: Option<String>,
+        state: Option<BTreeMap<String, Box<RawValue>>>,
+    }
+    let Json { message_id, ok, reason, state } = parse(payload)?;
+    let (state, invalid) = contexts(state.unwrap_or_default());
+    Ok(Up::Result { result: ActionResult { message_id, ok, reason, state }, invalid })
+}
+
+/// A cleared retained message says nothing about the settings.
+fn settings(payload: &[u8]) -> Result<Up, Wrong> {
+    if payload.is_empty() {
+        return Ok(Up::Settings(Configuration::default()));
+    }
+    let raw: Box<RawValue> = parse(payload)?;
+    let configuration = Configuration::parse(raw.get());
+    configuration.map(Up::Settings).map_err(|wrong| invalid(wrong.to_string()))
+}
+
 fn event(payload: &[u8]) -> Result<Up, Wrong> {
     #[derive(Deserialize)]
     struct Json {
@@ -425,6 +456,12 @@ fn describe(down: &Down) -> (&'static str, String) {
         Down::Cancel { dialog_request_id, tokens } => {
             let id = ("dialogRequestId", json!(dialog_request_id));
             ("cancel", object([id, ("tokens", json!(tokens))]))
+        }
+        Down::Focus(places) => {
+            let places = places
+                .iter()
+                .map(|(channel, place)| (channel.as_str(), Value::from(place.as_str())));
+            ("focus", object(places))
         }
         Down::Alert(action, alert) => ("alert", describe_alert(*action, alert)),
         Down::Error(error) => ("error", describe_error(error)),

@@ -62,6 +62,8 @@ pub struct Metrics {
     /// `alert_transitions_total{type,to}`: set, ringing, stopped, deleted, missed, forgotten,
     /// failed (the appliance could not ring).
     pub alert_transitions: IntCounterVec,
+    /// `orders_failed_total{namespace,name}`: directives that the appliance did not carry out.
+    pub orders_failed: IntCounterVec,
     /// `store_seconds{op}`: time of a store operation.
     pub store_seconds: prometheus::HistogramVec,
     /// `store_errors_total{op}`: store operations that failed.
@@ -172,6 +174,12 @@ impl Metrics {
                 "alert_transitions_total",
                 "What became of alerts.",
                 &["type", "to"],
+            ),
+            orders_failed: counter_vec(
+                r,
+                "orders_failed_total",
+                "Directives that the appliance did not carry out.",
+                &["namespace", "name"],
             ),
             store_seconds: histogram_vec(r, "store_seconds", "Time of a store operation.", &["op"]),
             store_errors: counter_vec(

@@ -84,6 +84,11 @@ impl Mosquitto {
             .unwrap()
     }
 
+    /// Whether it has ended, by itself or by somebody's hand.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Ends it and starts it again; it remembers nothing.
     pub fn restart(&mut self) {
         self.kill();
@@ -133,7 +138,8 @@ fn is_root() -> bool {
 pub struct Postgres {
     child: Child,
     pub url: String,
-    _dir: tempfile::TempDir,
+    port: u16,
+    dir: tempfile::TempDir,
 }
 
 impl Postgres {
@@ -153,18 +159,34 @@ impl Postgres {
             .status()
             .unwrap();
         assert!(made.success(), "initdb");
-        let child = as_postgres(&bin.join("postgres"))
+        let child = Self::spawn(dir.path(), port);
+        Self { child, url: format!("postgres://test@127.0.0.1:{port}/postgres"), port, dir }
+    }
+
+    fn spawn(dir: &Path, port: u16) -> Child {
+        let child = as_postgres(&postgres_bin().join("postgres"))
             .arg("-D")
-            .arg(&data)
+            .arg(dir.join("data"))
             .args(["-p", &port.to_string(), "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"])
             .arg("-k")
-            .arg(dir.path())
+            .arg(dir)
             .current_dir("/")
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         wait_for_port(port, "postgres");
-        Self { child, url: format!("postgres://test@127.0.0.1:{port}/postgres"), _dir: dir }
+        child
+    }
+
+    /// SIGINT: connections are cut, and it ends in order.
+    pub fn stop(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again with the same data on the same port.
+    pub fn start_again(&mut self) {
+        self.child = Self::spawn(self.dir.path(), self.port);
     }
 }
 

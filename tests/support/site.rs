@@ -47,6 +47,8 @@ pub struct Plan {
     pub store: StoreKind,
     pub sim: SimSettings,
     pub appliances: usize,
+    /// More lines of `[cic]`.
+    pub cic: String,
     /// More lines of configuration, as whole sections.
     pub more: String,
 }
@@ -58,6 +60,7 @@ impl Default for Plan {
             store: StoreKind::Sqlite,
             sim: SimSettings::default(),
             appliances: 1,
+            cic: String::new(),
             more: String::new(),
         }
     }
@@ -100,10 +103,11 @@ impl Site {
         });
         let ca = ca.unwrap_or_default();
         let common = format!(
-            "[cic]\nbase_uri = {:?}\n{ca}[auth]\nbase_uri = {:?}\n{ca}client_id = \"c\"\n\
+            "[cic]\nbase_uri = {:?}\n{ca}{}\n[auth]\nbase_uri = {:?}\n{ca}client_id = \"c\"\n\
              client_secret = \"s\"\n[store]\nurl = {url:?}\nsecret_key = \"{KEY}\"\n\
              [http]\nlisten = \"127.0.0.1:0\"\n{}",
             cic.cic_uri(),
+            plan.cic,
             cic.auth_uri(),
             plan.more,
         );

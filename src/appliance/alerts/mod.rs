@@ -282,7 +282,7 @@ impl Alerts {
             let action = match alert.phase {
                 Phase::Set => AlertAction::Set,
                 Phase::Ringing => AlertAction::Ring,
-                Phase::Stopped => continue,
+                Phase::Stopped | Phase::Deleted => continue,
             };
             self.effects.push_back(Effect::Tell(action, alert.clone()));
         }

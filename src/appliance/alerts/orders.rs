@@ -273,7 +273,7 @@ impl Alerts {
     }
 
     /// What becomes of one alert by all that is staged.
-    pub(super) fn planned(&self, token: &Token) -> Option<Arc<Alert>> {
+    pub fn planned(&self, token: &Token) -> Option<Arc<Alert>> {
         let live =
             self.live.get_key_value(token).map(|(token, alert)| (token.clone(), alert.clone()));
         self.carry_out(&self.staged, live.into_iter().collect()).remove(token)
@@ -322,7 +322,7 @@ impl Alerts {
             // Edited while it rang: it falls silent and waits for its new time. CIC knows from
             // its own order; AlertStopped would make it delete a one-time alarm.
             if self.rings.remove(&alert.token).is_some() {
-                self.tell(AlertAction::Stop, &alert);
+                self.tell(AlertAction::Stop, old.unwrap_or(&alert));
             }
             if let Some(old) = old.filter(|old| !old.is_same_occurrence(&alert)) {
                 self.end_by_order(old);

@@ -59,6 +59,9 @@ named! {
         Ringing = "ringing",
         /// It has rung and was stopped; CIC will delete it or set its next occurrence.
         Stopped = "stopped",
+        /// It is gone; the store remembers it so that the appliance forgets it too. Never among an
+        /// appliance's alerts.
+        Deleted = "deleted",
     }
 }
 

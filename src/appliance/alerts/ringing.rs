@@ -210,7 +210,7 @@ impl Alerts {
             // Nobody hears it: it is missed at the end of the window.
             Phase::Set => alert.due.checked_add(self.settings.past_due_window).ok(),
             Phase::Stopped => alert.since.checked_add(STOPPED_FOR).ok(),
-            Phase::Ringing => None,
+            Phase::Ringing | Phase::Deleted => None,
         };
         self.next_due = self.live.values().filter_map(matters).min();
         self.wake_at = self.next_due.map(|due| {

@@ -5,10 +5,10 @@ use serde_json::json;
 use super::{Core, Measure, requests::raw, uplink::error};
 use crate::{
     appliance::{
-        alerts::{self, Effect, Refused, Report},
+        alerts::{Effect, Refused, Report},
         context::OwnContexts,
         ledger::Step,
-        message::{AlertProgress, Button, Down, ErrorCode, SessionState},
+        message::{AlertProgress, Button, ErrorCode, SessionState},
         outbox::{Care, Outgoing},
     },
     cic::directive::Directive,
@@ -32,7 +32,7 @@ impl Core {
             }
         };
         self.measure_named(directive, outcome);
-        self.perform_alerts();
+        self.perform_alerts(now);
     }
 
     pub(super) fn press(&mut self, button: Button, now: Now) {
@@ -46,7 +46,7 @@ impl Core {
                 (Some(token), result)
             }
         };
-        self.perform_alerts();
+        self.perform_alerts(now);
         self.refuse_alert("up/button", token, result, now);
     }
 
@@ -56,7 +56,7 @@ impl Core {
             _ if self.alerts.knows(&token) => Ok(()),
             _ => Err(Refused::Unknown),
         };
-        self.perform_alerts();
+        self.perform_alerts(now);
         self.refuse_alert("up/alert", Some(token), result, now);
     }
 
@@ -87,7 +87,9 @@ impl Core {
             self.outbox.connected();
             self.ask_for_all_alerts();
         }
-        self.perform_alerts();
+        self.control.set_connected(connected);
+        self.perform_control(now);
+        self.perform_alerts(now);
     }
 
     /// After each connect, and before anything that waited (alerts 5.6).
@@ -99,12 +101,20 @@ impl Core {
     }
 
     /// Performs what the alert machine decided.
-    pub(super) fn perform_alerts(&mut self) {
+    pub(super) fn perform_alerts(&mut self, now: Now) {
         while let Some(effect) = self.alerts.poll_effect() {
             match effect {
-                Effect::Tell(action, alert) => self.say(Down::Alert(action, alert)),
-                Effect::Keep(step) => self.keep(vec![Step::Alert(step)], None, false),
-                Effect::Stage { steps, report, state } => self.stage(steps, report, state),
+                Effect::Tell(action, alert) => self.tell_alert(action, alert, now),
+                Effect::Keep(step) => {
+                    let step = Step::Alert(self.remembering(step, now));
+                    self.keep(vec![step], None, false);
+                }
+                Effect::Stage { steps, report, state } => {
+                    let steps =
+                        steps.into_iter().map(|step| Step::Alert(self.remembering(step, now)));
+                    let steps = steps.collect();
+                    self.stage(steps, report, state);
+                }
                 Effect::Report(report) => {
                     let event = self.report(&report, self.own_contexts());
                     let (ticket, step) = self.queue_kept(event);
@@ -126,11 +136,10 @@ impl Core {
 
     fn stage(
         &mut self,
-        steps: Vec<alerts::Step>,
+        mut steps: Vec<Step>,
         report: Option<Report>,
         state: std::sync::Arc<serde_json::value::RawValue>,
     ) {
-        let mut steps: Vec<Step> = steps.into_iter().map(Step::Alert).collect();
         let ticket = report.map(|report| {
             let own = OwnContexts { alerts: state, ..self.own_contexts() };
             let event = self.report(&report, own);

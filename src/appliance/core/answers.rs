@@ -6,6 +6,7 @@ use super::{Core, Measure, Output, alarms::is_alert_order, requests::Question, u
 use crate::{
     appliance::{
         attachments::Passing,
+        control::Handling,
         dialogue::{Dialogues, Origin, Verdict},
         message::{Down, ErrorCode, StopReason},
         queue::Entry,
@@ -130,7 +131,7 @@ impl Core {
         }
     }
 
-    fn discard(&mut self, entry: Entry, outcome: &'static str, now: Now) {
+    pub(super) fn discard(&mut self, entry: Entry, outcome: &'static str, now: Now) {
         self.measure_named(&entry.directive, outcome);
         self.discard_attachments(&entry, now);
     }
@@ -214,6 +215,18 @@ impl Core {
         if entry.directive.is("SpeechRecognizer", "ExpectSpeech") {
             return self.expect_speech(&entry.directive, now);
         }
+        match self.order_control(&entry.directive, now) {
+            Handling::Deliver if entry.directive.namespace == "Notifier" => {
+                self.focus.notify(entry, now);
+            }
+            Handling::Deliver => self.hand_over(entry, now),
+            Handling::Withhold => self.discard(entry, "delivered", now),
+            Handling::Invalid => self.discard(entry, "invalid", now),
+        }
+    }
+
+    /// Hands a directive on to the appliance.
+    pub(super) fn hand_over(&mut self, entry: Entry, now: Now) {
         if is_speak(&entry.directive) {
             self.cancel_speech();
             self.speech.deliver(&entry.directive, &entry.attachments, now.mono);
@@ -353,7 +366,7 @@ impl Core {
     }
 
     /// A new Speak cancels the one that is playing.
-    fn cancel_speech(&mut self) {
+    pub(super) fn cancel_speech(&mut self) {
         if let Some(token) = self.end_speech() {
             self.say(Down::Cancel { dialog_request_id: None, tokens: vec![token] });
         }

@@ -71,7 +71,7 @@ impl Core {
     }
 
     /// Counts an event that has left the outbox, and has the store forget it.
-    fn note_left(&mut self, left: Option<Left>) {
+    pub(super) fn note_left(&mut self, left: Option<Left>) {
         let Some(Left { event, number, result }) = left else { return };
         self.measure(super::Measure::Event {
             namespace: event.namespace.to_string(),
@@ -88,13 +88,15 @@ impl Core {
         let save = match self.ledger.next(now.mono) {
             None => return,
             Some(Due::Steps(steps)) => Save { whole: false, steps },
-            Some(Due::Whole) => Save { whole: true, steps: self.everything() },
+            Some(Due::Whole) => Save { whole: true, steps: self.everything(now) },
         };
         self.outputs.push_back(Output::Save(save));
     }
 
-    fn everything(&self) -> Vec<Step> {
-        let alerts = self.alerts.projected().into_iter();
+    fn everything(&self, now: Now) -> Vec<Step> {
+        let alerts = self.alerts.projected();
+        let gone = self.all_farewells(&alerts, now);
+        let alerts = alerts.into_iter().chain(gone);
         let alerts = alerts.map(|alert| Step::Alert(crate::appliance::alerts::Step::Put(alert)));
         alerts
             .chain(self.outbox.kept().map(|(number, event)| Step::Enqueue(number, event)))
@@ -108,7 +110,10 @@ impl Core {
         }
         let kept = result == SaveResult::Kept;
         self.kept_changes += 1;
-        for entry in self.ledger.saved(kept, now.mono) {
+        let entries = self.ledger.saved(kept, now.mono);
+        // Before what follows it is told.
+        self.release_stops(now);
+        for entry in entries {
             match (entry.event, entry.staged && !kept) {
                 (Some(ticket), true) => self.outbox.cancel(ticket),
                 (Some(ticket), false) => self.outbox.ready(ticket),
@@ -119,13 +124,21 @@ impl Core {
                 (true, false) => self.alerts.reject(now),
                 (false, _) => {}
             }
+            // Each by itself: the next one may end what this one has begun to ring, and a report
+            // carries the alerts as they were.
+            self.perform_alerts(now);
+        }
+        if !self.ledger.is_busy() {
+            self.farewells.all_is_kept();
         }
     }
 
     /// Sends what waits, while CIC is connected.
     pub(super) fn pump_events(&mut self, now: Now) {
         self.resend_text();
-        if self.link.state() != SessionState::Connected || self.awaits_token {
+        // What waits at the end waits for the next life.
+        let idle = self.stopping || self.awaits_token;
+        if self.link.state() != SessionState::Connected || idle {
             return;
         }
         let key = RequestKey(self.next_key + 1);

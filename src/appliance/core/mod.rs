@@ -8,18 +8,25 @@
 //! | `mod.rs` | the state, its inputs and outputs, time |
 //! | `uplink.rs` | what the appliance reports |
 //! | `requests.rs` | utterances and texts on their way to CIC |
+//! | `outcomes.rs` | how they end |
+//! | `turn.rs` | what the appliance's lights show |
 //! | `events.rs` | every other event, and what the store must keep |
-//! | `alarms.rs` | alerts |
+//! | `alarms.rs`, `farewells.rs` | alerts; those that are over |
 //! | `answers.rs` | directives and attachments on their way to the appliance |
 //! | `presence.rs` | when a session is wanted, and what `down/session` says |
 
 mod alarms;
 mod answers;
 mod events;
+mod farewells;
+mod orders;
+mod outcomes;
 mod presence;
 mod requests;
+mod sounds;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod uplink;
 
 use std::{
@@ -36,7 +43,9 @@ use super::{
     capture::Capture,
     complaints::Complaints,
     context::Contexts,
+    control::{Control, ControlSettings},
     dialogue::Dialogues,
+    focus::Focus,
     ledger::{Kept, Ledger, Save},
     message::{Down, ErrorCode, InputError, Up},
     outbox::Outbox,
@@ -52,8 +61,11 @@ use crate::{
     clock::Now,
     ids::{Token, UtteranceId},
 };
+use farewells::Farewells;
+use outcomes::RefusedText;
 use presence::Presence;
-use requests::{Question, RefusedText, Request, Turn};
+use requests::{Question, Request};
+use turn::Turn;
 
 /// What a core needs to know of its appliance and its gateway.
 #[derive(Debug, Clone)]
@@ -66,6 +78,8 @@ pub struct CoreSettings {
     pub max_utterance: Duration,
     /// `cic.linger`.
     pub linger: Duration,
+    /// `cic.result_timeout`.
+    pub result_timeout: Duration,
     /// `[alerts]`.
     pub alerts: AlertSettings,
     /// Back-off and refresh.
@@ -182,6 +196,8 @@ pub enum Measure {
     AlertBecame(AlertKind, &'static str),
     /// `alert_lateness_seconds`.
     AlertLate(Duration),
+    /// `orders_failed_total`: namespace and name of the directive.
+    OrderFailed(&'static str, &'static str),
 }
 
 /// One appliance.
@@ -203,6 +219,7 @@ pub struct Core {
     ledger: Ledger,
     kept_changes: u64,
     alerts: Alerts,
+    farewells: Farewells,
     /// CIC has answered `401`: nothing goes out before there is another token.
     awaits_token: bool,
     refused_text: Option<RefusedText>,
@@ -213,15 +230,22 @@ pub struct Core {
     impatient: Vec<Entry>,
     attachments: Attachments,
     speech: Speech,
+    control: Control,
+    focus: Focus,
     stopping: bool,
 }
 
 impl Core {
     /// A core that knows what the store kept, and nothing yet of its appliance's state or tokens.
-    pub fn new(settings: CoreSettings, kept: Kept, now: Now) -> Self {
+    pub fn new(settings: CoreSettings, mut kept: Kept, now: Now) -> Self {
         let mut rng = StdRng::seed_from_u64(settings.seed);
         let link = Link::new(settings.link.clone(), rng.random());
         let capture = Capture::new(settings.max_utterance);
+        let control = Control::new(ControlSettings {
+            result_timeout: settings.result_timeout,
+            device_id: settings.device_id.as_str().into(),
+        });
+        let farewells = Farewells::new(&mut kept.alerts);
         let alerts = Alerts::new(settings.alerts.clone(), kept.alerts, now);
         Self {
             settings,
@@ -240,6 +264,7 @@ impl Core {
             ledger: Ledger::default(),
             kept_changes: 1,
             alerts,
+            farewells,
             awaits_token: false,
             refused_text: None,
             turn: Turn::default(),
@@ -249,6 +274,8 @@ impl Core {
             impatient: Vec::new(),
             attachments: Attachments::default(),
             speech: Speech::default(),
+            control,
+            focus: Focus::default(),
             stopping: false,
         }
     }
@@ -299,6 +326,10 @@ impl Core {
         }
         self.outbox.handle_timeout(now.mono);
         self.alerts.handle_timeout(now);
+        self.control.handle_timeout(now);
+        self.perform_control(now);
+        self.focus.handle_timeout(now);
+        self.release_stops(now);
         self.settle(now);
     }
 
@@ -315,6 +346,9 @@ impl Core {
             self.outbox.poll_timeout(),
             self.ledger.poll_timeout(),
             self.alerts.poll_timeout(),
+            self.farewells.poll_timeout(),
+            self.control.poll_timeout(),
+            self.focus.poll_timeout(),
             self.refused_text.as_ref().map(RefusedText::until),
         ];
         deadlines.into_iter().flatten().min()
@@ -330,15 +364,17 @@ impl Core {
         self.link.generation() == Some(generation)
     }
 
-    /// Whether a request is on its way to CIC or being answered, or something on its way to the
-    /// store.
+    /// Whether a request or an event is on its way to CIC or being answered, or something on its
+    /// way to the store.
     pub fn is_busy(&self) -> bool {
-        self.requests.values().any(Request::is_recognize) || self.ledger.is_busy()
+        let asks = self.requests.values().any(Request::is_recognize);
+        asks || self.outbox.is_sending() || self.ledger.is_busy()
     }
 
     /// What outlives this core: the alerts, and what CIC has not heard of them.
     pub fn kept(&self) -> Kept {
-        Kept { alerts: self.alerts.iter().cloned().collect(), outbox: self.outbox.kept().collect() }
+        let alerts = self.alerts.iter().chain(self.farewells.iter()).cloned().collect();
+        Kept { alerts, outbox: self.outbox.kept().collect() }
     }
 
     /// Changes whenever [`Core::kept`] may have changed.
@@ -399,10 +435,15 @@ impl Core {
     fn unpaired(&mut self, now: Now) {
         self.link.handle(link::Input::Unpaired, now);
         self.alerts.unpaired(now);
-        self.perform_alerts();
+        self.perform_alerts(now);
+        self.control.unpaired();
+        self.perform_control(now);
+        self.focus.silence();
         // The store has forgotten these by itself.
         self.ledger.clear();
+        self.release_all_stops();
         self.outbox.clear();
+        self.farewells.clear();
         self.kept_changes += 1;
         self.question = None;
         self.drop_answers(now);
@@ -413,7 +454,8 @@ impl Core {
     fn settle(&mut self, now: Now) {
         self.pump_answers(now);
         self.hear_link(now);
-        self.perform_alerts();
+        self.perform_alerts(now);
+        self.settle_focus(now);
         self.pump_ledger(now);
         self.pump_events(now);
         self.settle_turn();

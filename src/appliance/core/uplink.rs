@@ -7,6 +7,7 @@ use super::{Core, Measure};
 use crate::{
     appliance::{
         capture::Effect,
+        control::current_event_name,
         message::{About, ContextReport, ErrorCode, InputError, SpeechProgress, StopReason, Up},
         speech::Report,
     },
@@ -46,6 +47,8 @@ impl Core {
             Up::Speech { token, state } => self.handle_speech(token, state, now),
             Up::Button(button) => self.press(button, now),
             Up::Alert { token, state } => self.note_alert(token, state, now),
+            Up::Result { result, invalid } => self.handle_result(result, invalid, now),
+            Up::Settings(configuration) => self.handle_settings(configuration, now),
             Up::Event { namespace, name, payload } => {
                 self.handle_event(namespace, name, payload, now);
             }
@@ -57,11 +60,18 @@ impl Core {
             self.complain(error("up/state", ErrorCode::InvalidContext, why), now);
         }
         for report in reports {
-            for complaint in self.contexts.take(report) {
-                self.complain(error("up/state", complaint.code, complaint.message), now);
-            }
+            self.control.note_state(&report);
+            self.take_context("up/state", report, now);
         }
+        self.perform_control(now);
         self.note_state(now);
+    }
+
+    /// Takes a context object, and tells the appliance what of it is left out.
+    pub(super) fn take_context(&mut self, topic: &str, report: ContextReport, now: Now) {
+        for complaint in self.contexts.take(report) {
+            self.complain(error(topic, complaint.code, complaint.message), now);
+        }
     }
 
     fn cancel_utterance(&mut self, utterance: UtteranceId, now: Now) {
@@ -153,7 +163,10 @@ impl Core {
                 let message = "SpeechRecognizer.Recognize needs audio: use up/recognize";
                 self.complain(error("up/event", ErrorCode::InvalidPayload, message), now);
             }
-            _ => self.queue_event(&namespace, &name, payload.into()),
+            (_, old) => {
+                let name = current_event_name(&namespace, old);
+                self.queue_event(&namespace, name, payload.into());
+            }
         }
     }
 }

@@ -1,11 +1,19 @@
 //! The fourth part: a timer is set by voice, the gateway is stopped and started again, the timer
 //! rings on time and is stopped by voice.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 
 use super::{APPLIANCE, Heard, PATIENCE, Stage, is_connected};
-use crate::{app::Gateway, ids::ApplianceId, sim::cic::CloudAlert};
+use crate::{
+    app::Gateway,
+    appliance::alerts::{Alert, Phase},
+    ids::ApplianceId,
+    sim::cic::CloudAlert,
+    store::SharedStore,
+};
 
 impl Stage {
     pub(super) async fn timer(&mut self) -> Result<()> {
@@ -81,7 +89,7 @@ impl Stage {
         let store = self.gateway.as_ref().context("the gateway runs")?.store();
         let started = std::time::Instant::now();
         // The last answer of CLOVA is just being noted.
-        while !store.kept().await?.is_empty() || !self.speaker.alerts().await.is_empty() {
+        while !nothing_left(store).await? || !self.speaker.alerts().await.is_empty() {
             ensure!(started.elapsed() < PATIENCE, "the gateway still has the timer");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
@@ -92,6 +100,13 @@ impl Stage {
         );
         Ok(())
     }
+}
+
+/// No alert but some that are remembered as deleted, and no event for CLOVA.
+async fn nothing_left(store: &SharedStore) -> Result<bool> {
+    let kept = store.kept().await?;
+    let is_over = |alert: &Arc<Alert>| alert.phase == Phase::Deleted;
+    Ok(kept.values().all(|kept| kept.outbox.is_empty() && kept.alerts.iter().all(is_over)))
 }
 
 fn is_played(heard: &Heard) -> bool {

@@ -129,7 +129,10 @@ fn an_alert_rings_and_is_stopped_without_cic_which_hears_of_it_in_order_later() 
     b.pass(11 * SECOND);
     assert!(b.published("alert ring t"));
     b.up(Up::Button(Button::StopAlert(None)));
-    assert!(b.published("alert stop t"), "at once");
+    for _ in 0..2 {
+        b.saved(SaveResult::Kept); // that it rings, that it was stopped
+    }
+    assert!(b.published("alert stop t"), "as soon as it is kept");
     assert!(b.events().is_empty());
     b.generation = b.connect_generation().expect("reconnecting");
     for _ in 0..3 {
@@ -163,11 +166,12 @@ fn the_stop_button_asks_cic_and_cic_stops_the_alert() {
     b.settle();
     let payload = json!({"token": "t", "type": "TIMER"});
     b.directive(Source::Downchannel, "Alerts.StopAlert", None, payload.clone());
+    b.saved(SaveResult::Kept);
     assert!(b.published("alert stop t"));
     assert_eq!(b.settle(), ["Alerts.AlertStopped"]);
     b.directive(Source::Downchannel, "Alerts.DeleteAlert", None, payload);
     assert_eq!(b.settle(), ["Alerts.DeleteAlertSucceeded"]);
-    assert_eq!(b.core.alert_counts(), [0, 0, 0]);
+    assert_eq!(b.core.alert_counts(), [0; 4]);
 }
 
 #[test]
@@ -179,7 +183,72 @@ fn a_stop_that_cic_does_not_answer_comes_all_the_same() {
     b.settle();
     b.up(Up::Button(Button::StopAlert(None)));
     b.pass(5 * SECOND);
+    b.saved(SaveResult::Kept);
     assert!(b.published("alert stop t"));
+}
+
+#[test]
+fn a_stop_is_told_once_it_is_kept_but_waits_for_no_slow_store() {
+    let mut b = Bench::connected();
+    for token in ["a", "b"] {
+        b.set_alert(token, 1);
+    }
+    b.settle();
+    b.pass(2 * SECOND);
+    b.settle();
+    let stop = |token: &str| json!({"token": token, "type": "TIMER"});
+    b.directive(Source::Downchannel, "Alerts.StopAlert", None, stop("a"));
+    assert!(!b.published("alert stop a"), "killed now, it would ring again");
+    b.saved(SaveResult::Kept);
+    assert!(b.published("alert stop a"));
+    b.directive(Source::Downchannel, "Alerts.StopAlert", None, stop("b"));
+    b.pass(Duration::from_millis(500));
+    assert!(b.published("alert stop b"), "whatever the store does");
+}
+
+#[test]
+fn what_is_over_is_told_again_in_the_next_life() {
+    let mut b = Bench::connected();
+    b.set_alert("gone", 3600);
+    b.set_alert("stopped", 1);
+    b.settle();
+    b.pass(2 * SECOND);
+    b.settle();
+    for (name, token) in [("Alerts.DeleteAlert", "gone"), ("Alerts.StopAlert", "stopped")] {
+        let payload = json!({"token": token, "type": "TIMER"});
+        b.directive(Source::Downchannel, name, None, payload);
+    }
+    b.settle();
+    let kept = b.core.kept();
+    let mut next = Bench::restarted(&b, kept);
+    next.up(Up::Status { online: true, retained: true });
+    assert!(next.published("alert delete gone") && next.published("alert stop stopped"));
+    assert_eq!(next.core.alert_counts(), [0, 0, 1, 0]);
+    // Set again, it is gone no longer.
+    b.set_alert("gone", 3600);
+    b.settle();
+    b.up(Up::Status { online: true, retained: false });
+    assert!(b.published("alert set gone") && !b.published("alert delete gone"));
+}
+
+#[test]
+fn what_is_remembered_as_gone_is_bounded_in_number_and_time() {
+    let mut b = Bench::connected();
+    for number in 0..40 {
+        let token = format!("t{number:03}");
+        b.set_alert(&token, 3600);
+        b.settle();
+        let payload = json!({"token": token, "type": "TIMER"});
+        b.directive(Source::Downchannel, "Alerts.DeleteAlert", None, payload);
+        b.settle();
+        b.pass(SECOND);
+    }
+    assert_eq!(b.core.kept().alerts.len(), 32);
+    b.pass(25 * 3600 * SECOND);
+    b.clear();
+    b.up(Up::Status { online: true, retained: false });
+    b.settle();
+    assert!(b.core.kept().alerts.is_empty() && !b.published("alert delete t039"));
 }
 
 #[test]
@@ -193,6 +262,7 @@ fn a_request_shows_the_ringing_alert_and_stops_it_by_voice() {
     assert_eq!(alerts_in(&b.last_upload().1, "activeAlerts"), ["t"]);
     let payload = json!({"token": "t", "type": "TIMER"});
     b.directive(source, "Alerts.StopAlert", Some(&id), payload);
+    b.saved(SaveResult::Kept);
     assert!(b.published("alert stop t"));
 }
 
@@ -251,7 +321,7 @@ fn unpairing_removes_alerts_and_whatever_cic_has_not_heard() {
     assert_eq!((kept.alerts.len(), kept.outbox.len()), (0, 0));
     // The answer of a save that was under way concerns nobody any more.
     b.saved(SaveResult::Kept);
-    assert_eq!(b.core.alert_counts(), [0, 0, 0]);
+    assert_eq!(b.core.alert_counts(), [0; 4]);
     assert_eq!(b.core.link.state(), SessionState::Unpaired);
 }
 

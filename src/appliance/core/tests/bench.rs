@@ -10,6 +10,7 @@ use crate::{
     appliance::{
         alerts::AlertSettings,
         core::{Core, CoreSettings, Input, Output},
+        focus::{Channel, Place},
         ledger::Kept,
         message::{ContextReport, Down, Recognize, SpeechProgress, Up},
     },
@@ -70,6 +71,7 @@ impl Bench {
             lang: "en".into(),
             max_utterance: Duration::from_secs(60),
             linger: Duration::from_secs(60),
+            result_timeout: Duration::from_secs(4),
             alerts: AlertSettings {
                 forget_offline: false,
                 past_due_window: Duration::from_secs(1800),
@@ -261,6 +263,15 @@ pub(super) fn short(down: &Down) -> String {
         Down::Directive { directive, .. } => {
             let payload: Value = directive.payload_as().unwrap();
             format!("{} {}", directive.full_name(), payload["token"].as_str().unwrap_or("-"))
+        }
+        Down::Focus(places) => {
+            let place = |(channel, place): (Channel, Place)| match place {
+                Place::Foreground => Some(channel.as_str().to_owned()),
+                Place::Background => Some(format!("({})", channel.as_str())),
+                Place::None => None,
+            };
+            let sounding: Vec<_> = places.iter().filter_map(place).collect();
+            format!("focus {}", sounding.join(" "))
         }
         Down::Alert(action, alert) => format!("alert {} {}", action.as_str(), alert.token),
         Down::Audio { content_id, data } if data.is_empty() => format!("end {content_id}"),
