@@ -22,6 +22,7 @@ use crate::{
     config::Config,
     http::{self, Readiness, api::Api},
     mqtt::{link::Link, link::LinkSettings, topics},
+    profile::Profiles,
     provisioning::Provisioning,
     secret::Secret,
     shard::{Router, Shard},
@@ -95,6 +96,7 @@ impl Gateway {
             max_utterance: config.limits.max_utterance,
             linger: config.cic.linger,
             result_timeout: config.cic.result_timeout,
+            profiles: Profiles::configured(&config.profiles)?,
         });
         let shard = Shard::start(router, link, env).await?;
         let (draining, is_draining) = watch::channel(false);

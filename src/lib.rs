@@ -22,6 +22,7 @@
 //! | [`config`] | every configuration key, its default and its checks |
 //! | [`mqtt`] | the appliances' edge: topics, link, payloads, embedded broker |
 //! | [`appliance`] | one actor an appliance, and the pure core it runs |
+//! | [`profile`] | what a model of appliance has and can do, and its own JSON |
 //! | [`cic`] | the cloud's edge: session, link policy, multipart, messages, tokens |
 //! | [`shard`] | the unit of ownership: which appliances are ours, and who routes to them |
 //! | [`store`] | appliances and sealed tokens in SQLite or PostgreSQL |
@@ -40,6 +41,7 @@ pub mod config;
 pub mod http;
 pub mod ids;
 pub mod mqtt;
+pub mod profile;
 pub mod provisioning;
 pub mod secret;
 pub mod shard;

@@ -22,6 +22,7 @@ use crate::{
     clock::SharedClock,
     ids::ApplianceId,
     mqtt::link::Publisher,
+    profile::Profiles,
     store::{SharedStore, Tokens, doings::Saver},
     telemetry::metrics::Metrics,
 };
@@ -59,6 +60,8 @@ pub struct Env {
     pub linger: Duration,
     /// `cic.result_timeout`.
     pub result_timeout: Duration,
+    /// What the models are and speak.
+    pub profiles: Profiles,
 }
 
 impl Env {

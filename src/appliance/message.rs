@@ -84,6 +84,13 @@ pub enum Up {
     },
     /// `up/settings`.
     Settings(Configuration),
+    /// `up/x/...`: a topic of the firmware's own.
+    Firmware {
+        /// From `up/` on.
+        topic: String,
+        /// As it came.
+        payload: Bytes,
+    },
     /// `up/event`: any other CIC event.
     Event {
         /// `header.namespace`.
@@ -218,6 +225,13 @@ pub enum Down {
         dialog_request_id: Option<DialogRequestId>,
         /// These tokens.
         tokens: Vec<Token>,
+    },
+    /// `down/x/...`: a topic of the firmware's own.
+    Firmware {
+        /// From `down/` on.
+        topic: String,
+        /// As the firmware wants it.
+        payload: Bytes,
     },
     /// `down/focus`.
     Focus(Places),

@@ -20,6 +20,7 @@ use crate::{
     },
     clock::SystemClock,
     mqtt::{Publication, link::Publisher},
+    profile::Profiles,
     store::{
         self, SharedStore, Tokens,
         doings::{ApplianceSave, Saver},
@@ -149,6 +150,7 @@ fn env(store: &SharedStore, publisher: &Publisher, metrics: &Metrics) -> Rc<Env>
         max_utterance: Duration::from_secs(60),
         linger: Duration::from_secs(60),
         result_timeout: Duration::from_secs(4),
+        profiles: Profiles::load(None, &jiff::tz::TimeZone::UTC).unwrap(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What concerns the meaning of a key, or several keys.
 
 use super::Config;
-use crate::{cic::user_agent, mqtt::topics, store::seal::SecretKey};
+use crate::{cic::user_agent, mqtt::topics, profile::Profiles, store::seal::SecretKey};
 
 /// Longest MQTT client id, characters: it is a level of the gateway's own topics.
 const MAX_CLIENT_ID: usize = 128;
@@ -16,6 +16,7 @@ pub(super) fn check(config: &Config, mut wrong: impl FnMut(&str, String)) {
     uri(&config.mqtt.url, &["mqtt", "mqtts"], "mqtt.url", &mut wrong);
     mqtt(config, &mut wrong);
     files(config, &mut wrong);
+    profiles(config, &mut wrong);
     store(config, &mut wrong);
     if !config.http.listen.ip().is_loopback() && config.http.admin_token.is_empty() {
         wrong("http.admin_token", "is required when http.listen is not a loopback address".into());
@@ -86,6 +87,16 @@ fn files(config: &Config, wrong: &mut impl FnMut(&str, String)) {
             && !given.is_empty()
         {
             wrong(key, format!("is missing, although {other} is given"));
+        }
+    }
+}
+
+fn profiles(config: &Config, wrong: &mut impl FnMut(&str, String)) {
+    if let Err(problem) = config.profiles.zone() {
+        wrong("profiles.time_zone", problem);
+    } else if let Err(error) = Profiles::configured(&config.profiles) {
+        for mistake in error.0 {
+            wrong("profiles.dir", mistake.to_string());
         }
     }
 }

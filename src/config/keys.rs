@@ -81,6 +81,10 @@ keys! {
         cert_file: Text = "", "Certificate (PEM file, the broker's own first), for TLS. The gateway's own connection trusts just this one, whatever its names.";
         key_file: Text = "", "Its key (PEM file).";
     }
+    profiles {
+        dir: Text = "", "Where more appliance profiles (`*.toml`) are.";
+        time_zone: Text = "+09:00", "Local time of appliances that report none and whose profile names no zone: an offset, or a name such as `Asia/Seoul`.";
+    }
     store {
         url: Text = "sqlite://cic-gateway.db", "`sqlite://FILE` or `postgres://user:pass@host/db`.";
         migrate: Bool = "true", "Bring the schema up to date at start.";

@@ -21,7 +21,9 @@ pub use keys::reference;
 pub use read::{Loaded, load, read};
 pub use value::duration;
 
-use crate::secret::Secret;
+use jiff::tz::TimeZone;
+
+use crate::{appliance::context::defaults::parse_zone, secret::Secret};
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -34,6 +36,8 @@ pub struct Config {
     pub mqtt: Mqtt,
     /// `[broker]`.
     pub broker: Broker,
+    /// `[profiles]`.
+    pub profiles: Profiles,
     /// `[store]`.
     pub store: Store,
     /// `[alerts]`.
@@ -101,6 +105,10 @@ section! {
     }
 }
 section! {
+    /// What models of appliances have and can do.
+    Profiles { dir: String, time_zone: String, }
+}
+section! {
     /// The store.
     Store { url: String, migrate: bool, secret_key: Secret, }
 }
@@ -123,6 +131,16 @@ section! {
         max_utterance: Duration,
         max_directive: usize,
         max_attachment: usize,
+    }
+}
+
+impl Profiles {
+    /// `time_zone`.
+    ///
+    /// # Errors
+    /// With a text for people when it is none.
+    pub fn zone(&self) -> Result<TimeZone, String> {
+        parse_zone(&self.time_zone)
     }
 }
 

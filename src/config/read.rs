@@ -11,8 +11,8 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Alerts, Auth, Broker, Cic, Config, ConfigErrors, Http, Limits, Mistake, Mqtt, Store, Telemetry,
-    check,
+    Alerts, Auth, Broker, Cic, Config, ConfigErrors, Http, Limits, Mistake, Mqtt, Profiles, Store,
+    Telemetry, check,
     keys::{KEYS, Key, Kind},
     value,
 };
@@ -302,6 +302,10 @@ impl Layers {
                 data_dir: self.text("broker.data_dir").into(),
                 cert_file: self.text("broker.cert_file"),
                 key_file: self.text("broker.key_file"),
+            },
+            profiles: Profiles {
+                dir: self.text("profiles.dir"),
+                time_zone: self.text("profiles.time_zone"),
             },
             store: Store {
                 url: self.text("store.url"),

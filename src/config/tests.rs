@@ -134,11 +134,28 @@ fn meaning_is_checked_too() {
         ("[store]\nsecret_key = \"short\"", "store.secret_key"),
         ("[alerts]\noffline = \"perhaps\"", "alerts.offline"),
         ("[cic]\nlinger = \"0s\"", "cic.linger"),
+        ("[profiles]\ndir = \"/nonexistent\"", "profiles.dir"),
+        ("[profiles]\ntime_zone = \"Mars\"", "profiles.time_zone"),
     ];
     for (text, key) in rows {
         let errors = from(text).unwrap_err();
         assert!(errors.contains(&format!("{key}: ")), "{text}: {errors}");
     }
+}
+
+#[test]
+fn every_mistake_in_a_profile_is_a_mistake_in_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ac.toml"), "\nmodles = []\n").unwrap();
+    std::fs::write(dir.path().join("tv.toml"), "[items.powr]\n[items.powe]\n").unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let errors = from(&format!("[profiles]\ndir = {folder:?}\n")).unwrap_err();
+    let lines: Vec<_> = errors.lines().collect();
+    let start = format!("f.toml:2: profiles.dir: {folder}/ac.toml:2: unknown field `modles`");
+    assert!(lines[0].starts_with(&start), "{errors}");
+    assert!(lines[1].contains("/tv.toml:2: Device.DeviceState has no \"powe\""), "{errors}");
+    assert_eq!(lines.len(), 3, "{errors}");
+    assert_eq!(from("[profiles]\ndir = \"\"").unwrap().profiles.time_zone, "+09:00");
 }
 
 #[test]

@@ -62,6 +62,10 @@ pub fn decode(
         "up/playback" => playback(&payload),
         _ => match topic.strip_prefix("up/state/") {
             Some(name) => one_state(name, &payload),
+            None if topic.starts_with("up/x/") => {
+                let topic = topic.to_owned();
+                Ok(Up::Firmware { topic, payload: payload.clone() })
+            }
             None => Err((ErrorCode::UnknownTopic, "there is no such topic".into())),
         },
     };
@@ -417,6 +421,10 @@ pub fn encode(root: &str, appliance: &ApplianceId, down: &Down, out: &mut Vec<Pu
     if let Down::Audio { content_id, data } = down {
         return encode_audio(&format!("{prefix}/audio/{content_id}"), data, out);
     }
+    if let Down::Firmware { topic, payload } = down {
+        let (topic, payload) = (format!("{root}/{appliance}/{topic}"), payload.clone());
+        return out.push(Publication { topic, payload, qos: Qos::AtLeastOnce, retain: false });
+    }
     let (name, payload) = describe(down);
     let retain = matches!(down, Down::Session { .. });
     let topic = format!("{prefix}/{name}");
@@ -510,7 +518,7 @@ fn describe(down: &Down) -> (&'static str, String) {
         }
         Down::Alert(action, alert) => ("alert", describe_alert(*action, alert)),
         Down::Error(error) => ("error", describe_error(error)),
-        Down::Audio { .. } => ("audio", String::new()),
+        Down::Audio { .. } | Down::Firmware { .. } => ("", String::new()),
     }
 }
 

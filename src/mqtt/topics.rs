@@ -63,6 +63,7 @@ pub fn label(rest: &str) -> &'static str {
         "alert",
         "result",
         "settings",
+        "x",
     ];
     const DOWN: &[&str] = &[
         "session",
@@ -75,6 +76,7 @@ pub fn label(rest: &str) -> &'static str {
         "focus",
         "alert",
         "error",
+        "x",
     ];
     let mut levels = rest.split('/');
     let table = match levels.next() {

@@ -86,6 +86,7 @@ impl ApplianceActor {
             max_utterance: env.max_utterance,
             linger: env.linger,
             result_timeout: env.result_timeout,
+            profile: env.profiles.for_model(&appliance.model_id).clone(),
             alerts: env.alerts.clone(),
             link: env.link.clone(),
             seed: rand::random(),

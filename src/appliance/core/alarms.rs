@@ -89,7 +89,7 @@ impl Core {
             self.ask_for_all_alerts();
         }
         self.control.set_connected(connected);
-        self.perform_control();
+        self.perform_control(now);
         self.playback.set_connected(connected, now);
         self.perform_playback();
         self.perform_alerts(now);

@@ -227,7 +227,11 @@ impl Core {
             Handling::Deliver if entry.directive.namespace == "Notifier" => {
                 self.focus.notify(entry, now);
             }
-            Handling::Deliver => self.hand_over(entry, now),
+            Handling::Deliver => {
+                if let Some(entry) = self.translate(entry, now) {
+                    self.hand_over(entry, now);
+                }
+            }
             Handling::Withhold => self.discard(entry, "delivered", now),
             Handling::Invalid => self.discard(entry, "invalid", now),
         }

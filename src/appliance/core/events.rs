@@ -148,7 +148,7 @@ impl Core {
         let key = RequestKey(self.next_key + 1);
         let Some(outgoing) = self.outbox.next(key, now.mono) else { return };
         self.next_key += 1;
-        let context = self.contexts.assemble(&outgoing.contexts);
+        let context = self.contexts.assemble(&outgoing.contexts, now);
         let metadata = event::encode(
             &context,
             &Event {

@@ -19,6 +19,7 @@ mod alarms;
 mod answers;
 mod events;
 mod farewells;
+mod firmware;
 mod media;
 mod orders;
 mod outcomes;
@@ -32,6 +33,7 @@ mod uplink;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -62,8 +64,10 @@ use crate::{
     },
     clock::Now,
     ids::{Token, UtteranceId},
+    profile::Profile,
 };
 use farewells::Farewells;
+use firmware::Awaited;
 use outcomes::RefusedText;
 use presence::Presence;
 use requests::{Question, Request};
@@ -82,6 +86,8 @@ pub struct CoreSettings {
     pub linger: Duration,
     /// `cic.result_timeout`.
     pub result_timeout: Duration,
+    /// What models like this one are and speak.
+    pub profile: Arc<Profile>,
     /// `[alerts]`.
     pub alerts: AlertSettings,
     /// Back-off and refresh.
@@ -235,6 +241,7 @@ pub struct Core {
     control: Control,
     playback: Playback,
     media_sounds: bool,
+    awaited: Vec<Awaited>,
     focus: Focus,
     /// The moment of what is being handled.
     moment: Now,
@@ -251,6 +258,7 @@ impl Core {
             result_timeout: settings.result_timeout,
             device_id: settings.device_id.as_str().into(),
         });
+        let contexts = Contexts::new(Arc::new(settings.profile.default_contexts().clone()));
         let farewells = Farewells::new(&mut kept.alerts);
         let alerts = Alerts::new(settings.alerts.clone(), kept.alerts, now);
         Self {
@@ -261,7 +269,7 @@ impl Core {
             presence: Presence::default(),
             complaints: Complaints::default(),
             last_errors: LastErrors::default(),
-            contexts: Contexts::default(),
+            contexts,
             dialogues: Dialogues::default(),
             capture,
             requests: BTreeMap::new(),
@@ -283,6 +291,7 @@ impl Core {
             control,
             playback: Playback::default(),
             media_sounds: false,
+            awaited: Vec::new(),
             moment: now,
             focus: Focus::default(),
             stopping: false,
@@ -338,7 +347,7 @@ impl Core {
         self.outbox.handle_timeout(now.mono);
         self.alerts.handle_timeout(now);
         self.control.handle_timeout(now);
-        self.perform_control();
+        self.perform_control(now);
         self.playback.handle_timeout(now);
         self.perform_playback();
         self.focus.handle_timeout(now);
@@ -453,7 +462,7 @@ impl Core {
         self.alerts.unpaired(now);
         self.perform_alerts(now);
         self.control.unpaired();
-        self.perform_control();
+        self.perform_control(now);
         self.playback.unpaired();
         self.perform_playback();
         self.focus.silence();

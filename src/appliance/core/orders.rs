@@ -20,7 +20,7 @@ impl Core {
         if handling == Handling::Invalid {
             tracing::warn!(directive = directive.full_name(), "an order cannot be carried out");
         }
-        self.perform_control();
+        self.perform_control(now);
         handling
     }
 
@@ -36,23 +36,22 @@ impl Core {
             error.about.message_id = Some(message_id);
             self.complain(error, now);
         }
-        self.perform_control();
+        self.perform_control(now);
     }
 
     /// `up/settings`.
-    pub(super) fn handle_settings(&mut self, configuration: Configuration) {
+    pub(super) fn handle_settings(&mut self, configuration: Configuration, now: Now) {
         self.control.settings_reported(configuration);
-        self.perform_control();
+        self.perform_control(now);
     }
 
     /// Performs what the control machine decided.
-    pub(super) fn perform_control(&mut self) {
+    pub(super) fn perform_control(&mut self, now: Now) {
         while let Some(effect) = self.control.poll_effect() {
             match effect {
                 Effect::Apply(reports) => {
                     for report in reports {
-                        // Its bounds are those of `up/state`; what exceeds them changes nothing.
-                        let _ = self.contexts.take(report);
+                        self.take_context("up/result", report, now);
                     }
                 }
                 Effect::Report(report) => {

@@ -70,7 +70,8 @@ impl Core {
         let question = self.find_question(recognize.expect_speech_id.as_ref());
         let payload = self.recognize_payload(&recognize, question.as_ref());
         let (key, dialogue) = self.begin(Kind::Speech(utterance.clone()), question);
-        let metadata = self.metadata("SpeechRecognizer", "Recognize", Some(&dialogue), &payload);
+        let metadata =
+            self.metadata("SpeechRecognizer", "Recognize", Some(&dialogue), &payload, now);
         self.tell(Command::OpenUpload { key, metadata });
         for effect in self.capture.start(utterance, key, now.mono) {
             self.perform_capture(effect, now);
@@ -88,7 +89,7 @@ impl Core {
         let kind = Kind::Text { metadata: Bytes::new(), retried: false };
         let (key, dialogue) = self.begin(kind, question);
         let payload = raw(&Value::Object(payload));
-        let sent = self.metadata("TextRecognizer", "Recognize", Some(&dialogue), &payload);
+        let sent = self.metadata("TextRecognizer", "Recognize", Some(&dialogue), &payload, now);
         if let Some(Kind::Text { metadata, .. }) = self.requests.get_mut(&key).map(|r| &mut r.kind)
         {
             *metadata = sent.clone();
@@ -160,10 +161,11 @@ impl Core {
         name: &str,
         dialog_request_id: Option<&DialogRequestId>,
         payload: &RawValue,
+        now: Now,
     ) -> Bytes {
         let message_id = &MessageId::from(self.new_uuid());
         let own = self.own_contexts();
-        let context = self.contexts.assemble(&own);
+        let context = self.contexts.assemble(&own, now);
         event::encode(&context, &Event { namespace, name, message_id, dialog_request_id, payload })
     }
 

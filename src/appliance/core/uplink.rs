@@ -7,7 +7,6 @@ use super::{Core, Measure};
 use crate::{
     appliance::{
         capture::Effect,
-        context::NotTaken,
         control::current_event_name,
         message::{
             About, Button, ContextReport, ErrorCode, InputError, SpeechProgress, StopReason, Up,
@@ -53,7 +52,8 @@ impl Core {
             Up::Playback(heard) => self.handle_playback(heard, now),
             Up::Alert { token, state } => self.note_alert(token, state, now),
             Up::Result { result, invalid } => self.handle_result(result, invalid, now),
-            Up::Settings(configuration) => self.handle_settings(configuration),
+            Up::Settings(configuration) => self.handle_settings(configuration, now),
+            Up::Firmware { topic, payload } => self.handle_firmware(&topic, &payload, now),
             Up::Event { namespace, name, payload } => {
                 self.handle_event(namespace, name, payload, now);
             }
@@ -65,17 +65,19 @@ impl Core {
             self.complain(error("up/state", ErrorCode::InvalidContext, why), now);
         }
         for report in reports {
-            let name = format!("{}.{}", report.namespace, report.name);
             self.control.note_state(&report);
-            let (code, why) = match self.contexts.take(report) {
-                Ok(()) => continue,
-                Err(NotTaken::Own) => (ErrorCode::ContextIgnored, "is kept by the gateway itself"),
-                Err(NotTaken::Full) => (ErrorCode::InvalidContext, "exceeds the context's bounds"),
-            };
-            self.complain(error("up/state", code, format!("{name} {why}")), now);
+            self.take_context("up/state", report, now);
         }
-        self.perform_control();
+        self.perform_control(now);
         self.note_state(now);
+    }
+
+    /// Takes a context object, and tells the appliance what of it is left out.
+    pub(super) fn take_context(&mut self, topic: &str, report: ContextReport, now: Now) {
+        for complaint in self.contexts.take(report) {
+            self.complain(error(topic, complaint.code, complaint.message), now);
+        }
+        self.settle_commands(None, now);
     }
 
     fn cancel_utterance(&mut self, utterance: UtteranceId, now: Now) {

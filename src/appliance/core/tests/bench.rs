@@ -1,6 +1,6 @@
 //! An appliance's core with everything around it played by the test.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -20,11 +20,13 @@ use crate::{
         message::{AttachmentEvent, Command, Notice, Outcome, RequestKey, Source},
     },
     clock::{Clock, ManualClock},
+    profile::Profile,
 };
 
 pub(super) struct Bench {
     pub(super) core: Core,
     pub(super) clock: ManualClock,
+    profile: Arc<Profile>,
     pub(super) generation: u64,
     pub(super) out: Vec<Output>,
 }
@@ -32,7 +34,12 @@ pub(super) struct Bench {
 impl Bench {
     /// An appliance that is paired, online and connected.
     pub(super) fn connected() -> Self {
-        let mut bench = Self::offline();
+        Self::offline().connect()
+    }
+
+    /// Online, with a first state, and connected.
+    pub(super) fn connect(self) -> Self {
+        let mut bench = self;
         bench.up(Up::Status { online: true, retained: false });
         let state = vec![context("Speaker", "VolumeState", r#"{"volume":3,"muted":false}"#)];
         bench.up(Up::State { reports: state, invalid: vec![] });
@@ -58,26 +65,32 @@ impl Bench {
     }
 
     pub(super) fn offline() -> Self {
+        Self::offline_as(Profile::parse("bare.toml", "models = [\"bare\"]").unwrap())
+    }
+
+    /// An appliance of a model with this profile.
+    pub(super) fn offline_as(profile: Profile) -> Self {
         let clock = ManualClock::at("2026-03-02T09:00:00Z".parse().unwrap());
-        Self::started(clock, Kept::default())
+        Self::started(clock, Kept::default(), profile.into())
     }
 
     /// The next process after `before`, at the same moment.
     pub(super) fn restarted(before: &Self, kept: Kept) -> Self {
-        Self::started(before.clock.clone(), kept)
+        Self::started(before.clock.clone(), kept, before.profile.clone())
     }
 
     pub(super) fn clock_wall(&self) -> Timestamp {
         self.clock.now().wall
     }
 
-    fn started(clock: ManualClock, kept: Kept) -> Self {
+    fn started(clock: ManualClock, kept: Kept, profile: Arc<Profile>) -> Self {
         let settings = CoreSettings {
             device_id: "device-1".into(),
             lang: "en".into(),
             max_utterance: Duration::from_secs(60),
             linger: Duration::from_secs(60),
             result_timeout: Duration::from_secs(4),
+            profile: profile.clone(),
             alerts: AlertSettings {
                 forget_offline: false,
                 past_due_window: Duration::from_secs(1800),
@@ -90,7 +103,7 @@ impl Bench {
         let mut core = Core::new(settings, kept, now);
         let expires_at = now.wall.checked_add(Duration::from_secs(864_000)).unwrap();
         core.handle(Input::Tokens { issued_at: now.wall, expires_at }, now);
-        Self { core, clock, generation: 0, out: Vec::new() }
+        Self { core, clock, profile, generation: 0, out: Vec::new() }
     }
 
     pub(super) fn feed(&mut self, input: Input) {
@@ -289,6 +302,9 @@ pub(super) fn short(down: &Down) -> String {
         Down::Directive { directive, .. } => {
             let payload: Value = directive.payload_as().unwrap();
             format!("{} {}", directive.full_name(), payload["token"].as_str().unwrap_or("-"))
+        }
+        Down::Firmware { topic, payload } => {
+            format!("{topic} {}", String::from_utf8_lossy(payload))
         }
         Down::Focus(places) => {
             let place = |(channel, place): (Channel, Place)| match place {

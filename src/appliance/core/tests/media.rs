@@ -217,3 +217,72 @@ fn music_that_is_announced_begins_after_its_announcement() {
     b.report("t1", SpeechProgress::Finished);
     assert!(plays(&b));
 }
+
+/// An air conditioner whose firmware knows nothing of CIC.
+fn air_conditioner() -> Bench {
+    let text = include_str!("../../../../profiles/air-conditioner.toml");
+    let profile = crate::profile::Profile::parse("air-conditioner.toml", text).unwrap();
+    Bench::offline_as(profile).connect()
+}
+
+impl Bench {
+    fn firmware(&mut self, payload: &str) {
+        let (topic, payload) = ("up/x/status".to_owned(), payload.to_owned().into());
+        self.up(Up::Firmware { topic, payload });
+    }
+}
+
+#[test]
+fn firmware_that_knows_nothing_of_cic_is_told_in_its_own_words_and_its_state_is_the_answer() {
+    let mut b = air_conditioner();
+    b.firmware(r#"{"power": "off", "temp": 23, "eco": false, "beep": 2}"#);
+    b.directive(Source::Downchannel, "DeviceControl.TurnOn", None, json!({"target": "power"}));
+    assert!(b.published(r#"down/x/set {"power":"on"}"#), "{:?}", b.downs());
+    assert!(!b.downs().iter().any(|down| down.starts_with("DeviceControl")));
+    assert!(b.sent().is_empty(), "until its state shows that it is on");
+    b.firmware(r#"{"power": "on", "temp": 23, "eco": false, "beep": 2}"#);
+    let sent = b.sent();
+    assert_eq!(names(&sent), ["DeviceControl.ActionExecuted"]);
+    let state = context(&sent[0].1, "DeviceState");
+    assert_eq!(state["power"]["state"], "active");
+    assert_eq!(state["power"]["actions"], json!(["TurnOff", "TurnOn"]), "from its profile");
+    assert!(state["localTime"].as_str().is_some_and(|time| time.ends_with("+09:00")), "{state}");
+}
+
+#[test]
+fn firmware_that_does_not_do_it_has_failed_and_an_unknown_topic_is_named() {
+    let mut b = air_conditioner();
+    b.firmware(r#"{"power": "off"}"#);
+    b.directive(Source::Downchannel, "DeviceControl.TurnOn", None, json!({"target": "power"}));
+    b.pass(5 * SECOND);
+    assert_eq!(names(&b.sent()), ["DeviceControl.ActionFailed"]);
+    b.up(Up::Firmware { topic: "up/x/nonsense".into(), payload: "{}".into() });
+    assert!(b.published("error unknown_topic"));
+    b.clear();
+    b.firmware("rubbish");
+    assert!(b.published("error invalid_json"), "{:?}", b.downs());
+}
+
+#[test]
+fn a_wrong_field_is_told_once_and_the_rest_is_sent() {
+    let mut b = Bench::connected();
+    let report = || ContextReport {
+        namespace: "Device".into(),
+        name: "DeviceState".into(),
+        payload: RawValue::from_string(
+            json!({"volume": {"actions": [], "min": 0, "max": 10, "value": "loud"},
+                   "power": {"actions": ["TurnOff"], "state": "active"}})
+            .to_string(),
+        )
+        .unwrap(),
+    };
+    b.up(Up::State { reports: vec![report()], invalid: vec![] });
+    assert_eq!(b.downs(), ["error invalid_context"]);
+    b.up(Up::State { reports: vec![report()], invalid: vec![] });
+    assert_eq!(b.downs().len(), 1, "once");
+    b.say("u1", None);
+    let upload = b.last_upload().1;
+    let state = context(&upload, "DeviceState");
+    assert_eq!(state["power"]["state"], "active");
+    assert_eq!(state.get("volume"), None);
+}
