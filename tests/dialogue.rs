@@ -1,5 +1,6 @@
 //! Whole dialogues over real sockets: appliance, broker, gateway, simulated CIC over TLS. The same
-//! tests run with the embedded broker and with Mosquitto.
+//! tests run with the embedded broker and an MQTT 3.1.1 appliance, and with Mosquitto and an MQTT 5
+//! one; the plainest also the other way round.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +16,7 @@ use cic_gateway::{
     ids::ApplianceId,
     secret::Secret,
     sim::{
-        appliance::{ApplianceSettings, Heard, SimulatedAppliance, read_wav},
+        appliance::{ApplianceSettings, Heard, MqttVersion, SimulatedAppliance, read_wav},
         cic::{Fault, SimSettings, SimulatedCic, scenario::embedded},
     },
     store::provision::{self, NewAppliance},
@@ -41,6 +42,14 @@ struct House {
 
 impl House {
     async fn build(kind: Kind) -> Self {
+        let version = match kind {
+            Kind::Embedded => MqttVersion::V3,
+            Kind::Mosquitto => MqttVersion::V5,
+        };
+        Self::build_with(kind, version).await
+    }
+
+    async fn build_with(kind: Kind, version: MqttVersion) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let cic = SimulatedCic::start(SimSettings::default()).unwrap();
@@ -87,6 +96,7 @@ impl House {
         let speaker = SimulatedAppliance::start(ApplianceSettings {
             password,
             port,
+            version,
             ..ApplianceSettings::default()
         })
         .unwrap();
@@ -164,8 +174,8 @@ fn answer(name: &str) -> usize {
 }
 
 /// A spoken question is answered, and CIC hears every sample until it has heard enough.
-async fn a_spoken_question(kind: Kind) {
-    let house = House::build(kind).await;
+async fn a_spoken_question_is_heard_and_answered(kind: Kind, version: MqttVersion) {
+    let house = House::build_with(kind, version).await;
     let pcm = house.say("time");
     assert_eq!(house.played().await, answer("time"));
     house.idle().await;
@@ -181,18 +191,44 @@ async fn a_spoken_question(kind: Kind) {
 }
 
 #[actix_web::test]
-async fn a_spoken_question_is_answered_through_the_embedded_broker() {
-    a_spoken_question(Kind::Embedded).await;
+async fn a_spoken_question_is_answered_whatever_the_broker_and_the_version_of_mqtt() {
+    for kind in [Kind::Embedded, Kind::Mosquitto] {
+        for version in [MqttVersion::V3, MqttVersion::V5] {
+            a_spoken_question_is_heard_and_answered(kind, version).await;
+        }
+    }
 }
 
-#[actix_web::test]
-async fn a_spoken_question_is_answered_through_mosquitto() {
-    a_spoken_question(Kind::Mosquitto).await;
+/// Each of these stories is a test of its own with either broker.
+macro_rules! with_both_brokers {
+    ($($story:ident,)*) => {
+        mod embedded_broker {
+            $(#[actix_web::test]
+            async fn $story() {
+                super::$story(super::Kind::Embedded).await;
+            })*
+        }
+        mod mosquitto {
+            $(#[actix_web::test]
+            async fn $story() {
+                super::$story(super::Kind::Mosquitto).await;
+            })*
+        }
+    };
 }
 
-#[actix_web::test]
-async fn a_newer_question_ends_the_older_answer() {
-    let house = House::build(Kind::Embedded).await;
+with_both_brokers! {
+    a_newer_question_ends_the_older_answer,
+    a_question_of_clova_is_answered_in_the_same_dialogue,
+    garbage_from_an_appliance_is_named_and_disturbs_nothing,
+    rubbish_from_cic_is_skipped_piece_by_piece,
+    an_answer_that_is_cut_off_is_announced,
+    a_lost_connection_comes_back_and_a_refused_token_is_renewed,
+    a_session_says_why_there_is_none,
+}
+
+async fn a_newer_question_ends_the_older_answer(kind: Kind) {
+    let house = House::build(kind).await;
     house.say("story");
     house.heard(|heard| matches!(heard, Heard::FirstAudio { .. })).await;
     house.speaker.type_text("what time is it", None);
@@ -205,9 +241,8 @@ async fn a_newer_question_ends_the_older_answer() {
     house.end().await;
 }
 
-#[actix_web::test]
-async fn a_question_of_clova_is_answered_in_the_same_dialogue() {
-    let house = House::build(Kind::Embedded).await;
+async fn a_question_of_clova_is_answered_in_the_same_dialogue(kind: Kind) {
+    let house = House::build(kind).await;
     house.speaker.type_text("order a pizza", None);
     let listen = house.heard(|heard| matches!(heard, Heard::Capture(v) if v["action"] == "listen"));
     let Heard::Capture(listen) = listen.await else { return };
@@ -222,9 +257,8 @@ async fn a_question_of_clova_is_answered_in_the_same_dialogue() {
     house.end().await;
 }
 
-#[actix_web::test]
-async fn garbage_from_an_appliance_is_named_and_disturbs_nothing() {
-    let house = House::build(Kind::Embedded).await;
+async fn garbage_from_an_appliance_is_named_and_disturbs_nothing(kind: Kind) {
+    let house = House::build(kind).await;
     let rows: [(&str, Vec<u8>, &str); 6] = [
         ("text", b"{".to_vec(), "invalid_json"),
         ("text", b"{\"text\": \"\xff\"}".to_vec(), "invalid_json"),
@@ -242,9 +276,8 @@ async fn garbage_from_an_appliance_is_named_and_disturbs_nothing() {
     house.end().await;
 }
 
-#[actix_web::test]
-async fn rubbish_from_cic_is_skipped_piece_by_piece() {
-    let house = House::build(Kind::Embedded).await;
+async fn rubbish_from_cic_is_skipped_piece_by_piece(kind: Kind) {
+    let house = House::build(kind).await;
     house.cic.inject([Fault::Rubbish]);
     house.speaker.type_text("what time is it", None);
     assert_eq!(house.played().await, answer("time"));
@@ -259,9 +292,8 @@ async fn rubbish_from_cic_is_skipped_piece_by_piece() {
     house.end().await;
 }
 
-#[actix_web::test]
-async fn an_answer_that_is_cut_off_is_announced() {
-    let house = House::build(Kind::Embedded).await;
+async fn an_answer_that_is_cut_off_is_announced(kind: Kind) {
+    let house = House::build(kind).await;
     house.cic.inject([Fault::TruncatedAnswer]);
     house.speaker.type_text("sing", None);
     let error = house.error("attachment_incomplete").await;
@@ -270,9 +302,8 @@ async fn an_answer_that_is_cut_off_is_announced() {
     house.end().await;
 }
 
-#[actix_web::test]
-async fn a_lost_connection_comes_back_and_a_refused_token_is_renewed() {
-    let house = House::build(Kind::Embedded).await;
+async fn a_lost_connection_comes_back_and_a_refused_token_is_renewed(kind: Kind) {
+    let house = House::build(kind).await;
     house.cic.inject([Fault::Goaway]);
     house.speaker.type_text("what time is it", None);
     house.error("not_connected").await;
@@ -289,9 +320,8 @@ async fn a_lost_connection_comes_back_and_a_refused_token_is_renewed() {
     house.end().await;
 }
 
-#[actix_web::test]
-async fn a_session_says_why_there_is_none() {
-    let house = House::build(Kind::Embedded).await;
+async fn a_session_says_why_there_is_none(kind: Kind) {
+    let house = House::build(kind).await;
     house.speaker.publish("event", json!({"namespace": "Nobody", "name": "Knows"}).to_string());
     house.speaker.type_text("what time is it", None);
     assert_eq!(house.played().await, answer("time"), "a refused event blocks nothing");

@@ -3,7 +3,9 @@
 use bytes::BytesMut;
 use rumqttc::v5::mqttbytes::{
     Error, QoS,
-    v5::{ConnAck, ConnectReturnCode, Packet, Publish, SubAck, SubscribeReasonCode},
+    v5::{
+        ConnAck, ConnectReturnCode, Packet, PingResp, PubAck, Publish, SubAck, SubscribeReasonCode,
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -85,13 +87,14 @@ impl Peer {
         self.write(Packet::Publish(publish)).await;
     }
 
-    /// Sends the PUBACK that a packet wants, if it does.
+    /// Sends what a packet wants for an answer: PUBACK or PINGRESP.
     pub async fn acknowledge(&mut self, packet: &Packet) {
-        if let Packet::Publish(publish) = packet
-            && publish.qos == QoS::AtLeastOnce
-        {
-            let answer = rumqttc::v5::mqttbytes::v5::PubAck::new(publish.pkid, None);
-            self.write(Packet::PubAck(answer)).await;
+        match packet {
+            Packet::Publish(publish) if publish.qos == QoS::AtLeastOnce => {
+                self.write(Packet::PubAck(PubAck::new(publish.pkid, None))).await;
+            }
+            Packet::PingReq(_) => self.write(Packet::PingResp(PingResp)).await,
+            _ => {}
         }
     }
 }

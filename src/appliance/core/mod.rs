@@ -8,6 +8,8 @@
 //! | `mod.rs` | the state, its inputs and outputs, time |
 //! | `uplink.rs` | what the appliance reports |
 //! | `requests.rs` | utterances and texts on their way to CIC |
+//! | `outcomes.rs` | how they end |
+//! | `turn.rs` | what the appliance's lights show |
 //! | `events.rs` | every other event, and what the store must keep |
 //! | `alarms.rs`, `farewells.rs` | alerts; those that are over |
 //! | `answers.rs` | directives and attachments on their way to the appliance |
@@ -17,10 +19,12 @@ mod alarms;
 mod answers;
 mod events;
 mod farewells;
+mod outcomes;
 mod presence;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod uplink;
 
 use std::{
@@ -54,8 +58,10 @@ use crate::{
     ids::{Token, UtteranceId},
 };
 use farewells::Farewells;
+use outcomes::RefusedText;
 use presence::Presence;
-use requests::{Question, RefusedText, Request, Turn};
+use requests::{Question, Request};
+use turn::Turn;
 
 /// What a core needs to know of its appliance and its gateway.
 #[derive(Debug, Clone)]

@@ -1,32 +1,24 @@
-//! Utterances, texts and events on their way to CIC.
+//! Utterances and texts on their way to CIC.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Core, Measure, uplink::error};
+use super::{Core, uplink::error};
 use crate::{
-    appliance::message::{
-        DialogueState, Down, ErrorCode, InputError, Recognize, SessionState, StopReason,
-    },
+    appliance::message::{Down, ErrorCode, InputError, Recognize, SessionState, StopReason},
     cic::{
         event::{self, Event},
-        link,
-        message::{Command, Outcome, RequestKey, Source},
+        message::{Command, RequestKey, Source},
     },
     clock::Now,
     ids::{DialogRequestId, ExpectSpeechId, MessageId, UtteranceId},
 };
 
-/// How long a refused text waits for a new token: nobody wants an answer to an old question.
-const TOKEN_PATIENCE: Duration = Duration::from_secs(10);
-/// Added to ExpectSpeech's time-out for the way to the appliance and back.
-const LISTEN_GRACE: Duration = Duration::from_secs(1);
-
 /// What a `POST /v1/events` was for.
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Speech(UtteranceId),
     Text { metadata: Bytes, retried: bool },
     Event,
@@ -35,11 +27,11 @@ enum Kind {
 /// A request whose end has not come.
 #[derive(Debug)]
 pub(super) struct Request {
-    kind: Kind,
-    dialogue: Option<DialogRequestId>,
+    pub(super) kind: Kind,
+    pub(super) dialogue: Option<DialogRequestId>,
     /// The question that is answered once this has been sent.
-    answers: Option<ExpectSpeechId>,
-    status: Option<u16>,
+    pub(super) answers: Option<ExpectSpeechId>,
+    pub(super) status: Option<u16>,
 }
 
 impl Request {
@@ -59,38 +51,6 @@ pub(super) struct Question {
     pub(super) id: ExpectSpeechId,
     pub(super) explicit: bool,
     pub(super) dialogue: Option<DialogRequestId>,
-}
-
-/// A text that CIC refused with `401`, to be sent once more with the new token.
-#[derive(Debug)]
-pub(super) struct RefusedText {
-    metadata: Bytes,
-    dialogue: DialogRequestId,
-    until: Instant,
-}
-
-impl RefusedText {
-    pub(super) fn until(&self) -> Instant {
-        self.until
-    }
-}
-
-/// What the appliance's lights show, and since when the user waits.
-#[derive(Debug, Default)]
-pub(super) struct Turn {
-    shown: Option<(DialogueState, Option<DialogRequestId>, Option<UtteranceId>)>,
-    listening: Option<(Instant, Option<DialogRequestId>)>,
-    pub(super) user_ended: Option<Instant>,
-}
-
-impl Turn {
-    pub(super) fn listening_until(&self) -> Option<Instant> {
-        self.listening.as_ref().map(|(until, _)| *until)
-    }
-
-    pub(super) fn listen(&mut self, until: Instant, dialogue: Option<DialogRequestId>) {
-        self.listening = Some((until + LISTEN_GRACE, dialogue));
-    }
 }
 
 impl Core {
@@ -272,7 +232,7 @@ impl Core {
         self.source_ended(Source::Response(key), now);
     }
 
-    fn forget_in_flight(&mut self, key: RequestKey) {
+    pub(super) fn forget_in_flight(&mut self, key: RequestKey) {
         if self.dialogues.in_flight_key() == Some(key) {
             self.dialogues.cancel(key);
             self.drop_held();
@@ -292,222 +252,6 @@ impl Core {
             }
         }
     }
-
-    /// The Recognize has been sent completely: its id becomes the latest one (D5).
-    pub(super) fn request_sent(&mut self, key: RequestKey, now: Now) {
-        let Some(request) = self.requests.get(&key).filter(|request| request.is_recognize()) else {
-            return;
-        };
-        if matches!(request.kind, Kind::Text { .. }) {
-            self.turn.user_ended = Some(now.mono);
-        }
-        let answered = request.answers.clone();
-        self.question.take_if(|question| Some(&question.id) == answered.as_ref());
-        if let Some(old) = self.dialogues.sent(key) {
-            self.supersede(old, now);
-        }
-        self.release_held(now);
-    }
-
-    pub(super) fn response_began(&mut self, key: RequestKey, status: u16) {
-        if let Some(request) = self.requests.get_mut(&key) {
-            request.status = Some(status);
-        }
-    }
-
-    pub(super) fn request_finished(&mut self, key: RequestKey, outcome: Outcome, now: Now) {
-        let Some(request) = self.requests.remove(&key) else { return };
-        self.source_ended(Source::Response(key), now);
-        if request.is_recognize() {
-            self.recognize_finished(key, request, outcome, now);
-        } else {
-            self.event_finished(key, request.status, outcome, now);
-        }
-    }
-
-    fn recognize_finished(
-        &mut self,
-        key: RequestKey,
-        request: Request,
-        outcome: Outcome,
-        now: Now,
-    ) {
-        let namespace = match request.kind {
-            Kind::Speech(_) => "SpeechRecognizer",
-            _ => "TextRecognizer",
-        };
-        let sent = self.dialogues.in_flight_key() != Some(key);
-        let failed = match &outcome {
-            Outcome::Done if sent => None,
-            // Part of the answer came, and nothing more will: what is there is carried out.
-            Outcome::Broken(_) if sent && request.status.is_some_and(is_success) => None,
-            Outcome::Done => Some("CIC answered before the request was complete".to_owned()),
-            Outcome::Refused { status, .. } => Some(format!("CIC answered {status}")),
-            Outcome::Broken(why) => Some(format!("the connection to CIC broke: {why}")),
-            Outcome::Overflow => Some("CIC took the audio too slowly".to_owned()),
-        };
-        self.measure_event(
-            namespace,
-            "Recognize",
-            if failed.is_some() { &outcome } else { &Outcome::Done },
-        );
-        self.note_refusal(&outcome, now);
-        let Some(why) = failed else { return };
-        self.forget_in_flight(key);
-        self.fail_recognize(key, request, &outcome, &why, now);
-    }
-
-    fn fail_recognize(
-        &mut self,
-        key: RequestKey,
-        request: Request,
-        outcome: &Outcome,
-        why: &str,
-        now: Now,
-    ) {
-        let unauthorized = matches!(outcome, Outcome::Refused { status: 401, .. });
-        match request.kind {
-            Kind::Speech(utterance) => {
-                if self.capture.active().is_some_and(|(_, active)| active == key) {
-                    self.capture.end();
-                }
-                let (reason, recognized_text) = (StopReason::Failed, None);
-                self.say(Down::CaptureStop {
-                    utterance: utterance.clone(),
-                    reason,
-                    recognized_text,
-                });
-                if *outcome == Outcome::Overflow {
-                    self.complain_audio(ErrorCode::AudioOverflow, why, utterance, now);
-                }
-            }
-            Kind::Text { metadata, retried: false } if unauthorized => {
-                self.awaits_token = true;
-                let until = now.mono + TOKEN_PATIENCE;
-                self.refused_text =
-                    request.dialogue.map(|dialogue| RefusedText { metadata, dialogue, until });
-            }
-            Kind::Text { .. } => {
-                let code = match outcome {
-                    Outcome::Broken(_) => ErrorCode::NotConnected,
-                    _ => ErrorCode::Busy,
-                };
-                self.complain(error("up/text", code, why), now);
-            }
-            Kind::Event => {}
-        }
-    }
-
-    /// `401` and `412` concern the session, not only the request (transport 9.2).
-    pub(super) fn note_refusal(&mut self, outcome: &Outcome, now: Now) {
-        match outcome {
-            Outcome::Refused { status: 401, .. } => {
-                self.link.handle(link::Input::TokenRejected, now)
-            }
-            Outcome::Refused { status: 412, .. } => self.link.handle(link::Input::OutOfStep, now),
-            _ => {}
-        }
-    }
-
-    /// The session has ended: every request that hung on it fails.
-    pub(super) fn fail_all_requests(&mut self, now: Now) {
-        let keys: Vec<_> = self.requests.keys().copied().collect();
-        for key in keys {
-            self.request_finished(key, Outcome::Broken("the session ended".into()), now);
-        }
-        self.source_ended(Source::Downchannel, now);
-        self.awaits_token = false;
-        self.give_up_refused_text("the connection to CIC broke", now);
-    }
-
-    /// The text was refused with `401` and goes once more, with the new token.
-    pub(super) fn resend_text(&mut self) {
-        if self.link.state() != SessionState::Connected || self.awaits_token {
-            return;
-        }
-        let Some(RefusedText { metadata, dialogue, .. }) = self.refused_text.take() else { return };
-        let key = self.new_key();
-        self.dialogues.begin(key, dialogue.clone());
-        let kind = Kind::Text { metadata: metadata.clone(), retried: true };
-        let request = Request { kind, dialogue: Some(dialogue), answers: None, status: None };
-        self.requests.insert(key, request);
-        self.tell(Command::Event { key, metadata });
-    }
-
-    /// A newer request takes its place, or the token does not come.
-    pub(super) fn give_up_refused_text(&mut self, why: &str, now: Now) {
-        if self.refused_text.take().is_some() {
-            self.complain(error("up/text", ErrorCode::NotConnected, why), now);
-        }
-    }
-
-    pub(super) fn measure_event(&mut self, namespace: &str, name: &str, outcome: &Outcome) {
-        let result = match outcome {
-            Outcome::Done => "ok",
-            Outcome::Refused { .. } => "refused",
-            Outcome::Broken(_) | Outcome::Overflow => "failed",
-        };
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        self.measure(Measure::Event { namespace, name, result });
-    }
-
-    /// Whether CIC may still send something for this dialogue.
-    pub(super) fn is_answering(&self, dialogue: &DialogRequestId) -> bool {
-        self.requests.values().any(|request| request.dialogue.as_ref() == Some(dialogue))
-    }
-
-    /// The appliance is there: its lights may still show what another process told it.
-    pub(super) fn show_turn_again(&mut self) {
-        self.turn.shown = Some((DialogueState::Thinking, None, None));
-    }
-
-    pub(super) fn listening_timeout(&mut self, now: Now) {
-        self.turn.listening.take_if(|(until, _)| *until <= now.mono);
-    }
-
-    /// Publishes what the appliance's lights shall show, when it has changed.
-    pub(super) fn settle_turn(&mut self) {
-        let shown = self.current_turn();
-        if self.turn.shown.as_ref() == Some(&shown) {
-            return;
-        }
-        let first_idle = self.turn.shown.is_none() && shown.0 == DialogueState::Idle;
-        self.turn.shown = Some(shown.clone());
-        if shown.0 == DialogueState::Idle {
-            self.turn.user_ended = None;
-        }
-        if !first_idle {
-            let (state, dialog_request_id, utterance) = shown;
-            self.say(Down::Dialogue { state, dialog_request_id, utterance });
-        }
-    }
-
-    pub(super) fn current_turn(
-        &self,
-    ) -> (DialogueState, Option<DialogRequestId>, Option<UtteranceId>) {
-        if let Some((utterance, _)) = self.capture.active() {
-            let id = self.dialogues.in_flight().cloned();
-            return (DialogueState::Listening, id, Some(utterance.clone()));
-        }
-        if let Some(playing) = self.speech.playing().filter(|playing| playing.has_started()) {
-            return (DialogueState::Speaking, playing.dialogue.clone(), None);
-        }
-        if let Some((_, dialogue)) = &self.turn.listening {
-            return (DialogueState::Listening, dialogue.clone(), None);
-        }
-        let mut recognizes = self.requests.values().rev().filter(|request| request.is_recognize());
-        let id = |id: Option<&DialogRequestId>| id.or(self.dialogues.latest()).cloned();
-        if let Some(request) = recognizes.next() {
-            return (DialogueState::Thinking, id(request.dialogue.as_ref()), None);
-        }
-        let waits = self.speech.playing().is_some() || !self.queue.is_empty();
-        let state = if waits { DialogueState::Thinking } else { DialogueState::Idle };
-        (state, self.dialogues.latest().cloned(), None)
-    }
-}
-
-fn is_success(status: u16) -> bool {
-    (200..300).contains(&status)
 }
 
 /// `speechId` and `explicit`, both unchanged from the question (dialogue 5).

@@ -2,119 +2,53 @@
 //! comes out, decides nothing.
 //!
 //! Spawned by [`super::registry`]; owns the appliance's CIC session and its tokens.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | the shell: performs what the core wants |
+//! | `messages.rs` | what it can be told |
+//! | `handlers.rs` | what it does with each message |
+//! | `tokens.rs` | refreshing and storing its tokens |
+
+mod handlers;
+mod messages;
+mod tokens;
 
 use std::{
-    cell::RefCell,
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle,
-    StreamHandler, WrapFuture,
-};
-use bytes::Bytes;
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    alerts::{Phase, Refused},
+    alerts::Phase,
     core::{Core, CoreSettings, Input, Measure, Output, SaveResult},
     env::Env,
-    ledger::{Kept, Save},
-    message::{Down, InputError, SessionState},
-    snapshot::Snapshot,
+    ledger::Save,
+    message::{Down, SessionState},
 };
 use crate::{
     cic::{
-        auth::{AuthError, Device},
-        message::{Command, Notice},
+        auth::Device,
+        message::{CloseReason, Command, Notice},
         session,
     },
-    ids::{ApplianceId, Token, UtteranceId},
+    ids::ApplianceId,
     mqtt::{Publication, native},
     store::{
         self, Tokens,
         doings::{ApplianceSave, Saved},
     },
 };
+use handlers::{Called, Notices};
+pub use messages::*;
 
 /// Messages that may wait in an actor's mailbox.
 pub const MAILBOX: usize = 256;
 /// How long a request that is under way may take once the gateway is ending.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// A message of the appliance.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct FromAppliance {
-    /// What follows `{root}/{a}/`.
-    pub topic: String,
-    /// The payload.
-    pub payload: Bytes,
-    /// Sent from the broker's memory.
-    pub retained: bool,
-    /// When it was read from the broker's socket.
-    pub received: Instant,
-}
-
-/// The appliance's record in the store has changed.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Provisioned(pub store::Appliance);
-
-/// The broker connection was lost and is back.
-#[derive(Message, Clone)]
-#[rtype(result = "()")]
-pub struct BrokerReturned;
-
-/// End: finish what is under way, close the session, say so, stop.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Stop {
-    /// Told (by being dropped or sent) when it is done.
-    pub done: oneshot::Sender<()>,
-}
-
-/// The broker connection is lost.
-#[derive(Message, Clone)]
-#[rtype(result = "()")]
-pub struct BrokerLost;
-
-/// Asks how the appliance is.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Inspect(pub oneshot::Sender<Snapshot>);
-
-/// Presses the stop button of an alert.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct StopAlert {
-    /// Which alert.
-    pub token: Token,
-    /// Told whether there is such an alert.
-    pub reply: oneshot::Sender<Result<(), Refused>>,
-}
-
-/// Makes a typed request on behalf of the appliance.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Request {
-    /// What to ask.
-    pub text: String,
-    /// Told why no request is made, if none is.
-    pub reply: oneshot::Sender<Result<(), InputError>>,
-}
-
-/// What the registry and an actor share, and what outlives an actor that panics.
-#[derive(Debug, Default)]
-pub struct Shared {
-    /// The utterance of which the registry had to drop audio, if any.
-    pub lost_audio: RefCell<Option<UtteranceId>>,
-    /// The tokens that are in use; the store may not have them yet.
-    pub tokens: RefCell<Option<Tokens>>,
-    /// Alerts and outbox; the store may not have them yet.
-    pub kept: RefCell<Kept>,
-}
 
 /// One appliance's actor.
 pub struct ApplianceActor {
@@ -284,63 +218,8 @@ impl ApplianceActor {
     /// The link waits for the end of each connection that it asked for, also of one that was
     /// called off while it waited for its handshake.
     fn never_opened(&mut self, generation: u64, ctx: &mut Context<Self>) {
-        let closed = Notice::Closed(crate::cic::message::CloseReason::Requested);
+        let closed = Notice::Closed(CloseReason::Requested);
         ctx.notify(Called { generation, notice: closed });
-    }
-
-    fn refresh(&mut self, ctx: &mut Context<Self>) {
-        let (env, device, pairing) = (self.env.clone(), self.device.clone(), self.pairing);
-        let Some(tokens) = self.tokens.clone() else { return };
-        self.refreshing = true;
-        let refreshed = async move { env.refresh(&device, &tokens).await };
-        ctx.spawn(refreshed.into_actor(self).map(move |result, actor, ctx| {
-            actor.refreshing = false;
-            actor.refreshed(pairing, result, ctx);
-        }));
-    }
-
-    fn refreshed(
-        &mut self,
-        pairing: i64,
-        result: Result<Tokens, AuthError>,
-        ctx: &mut Context<Self>,
-    ) {
-        // Paired or unpaired meanwhile: this says nothing about the tokens of today.
-        if pairing != self.pairing {
-            return self.stop_if_idle(ctx);
-        }
-        match result {
-            Ok(tokens) => {
-                self.store_tokens(tokens.clone(), ctx);
-                self.take_tokens(tokens, ctx);
-            }
-            Err(error) => {
-                let rejected = matches!(error, AuthError::Rejected(_));
-                tracing::warn!(appliance = %self.id, %error, rejected, "token refresh failed");
-                self.feed(Input::RefreshFailed { rejected }, ctx);
-            }
-        }
-    }
-
-    fn store_tokens(&mut self, tokens: Tokens, ctx: &mut Context<Self>) {
-        let (env, id, pairing) = (self.env.clone(), self.id.clone(), self.pairing);
-        self.refreshing = true;
-        let stored = async move { env.store_tokens(&id, pairing, &tokens).await };
-        // `false`: paired or unpaired meanwhile; `Provisioned` is on its way.
-        ctx.spawn(stored.into_actor(self).map(|_, actor, ctx| {
-            actor.refreshing = false;
-            actor.stop_if_idle(ctx);
-        }));
-    }
-
-    fn take_tokens(&mut self, tokens: Tokens, ctx: &mut Context<Self>) {
-        if let Some((_, commands)) = &self.session {
-            let _ = commands.send(Command::SetToken(tokens.access_token.clone()));
-        }
-        let (issued_at, expires_at) = (tokens.issued_at, tokens.expires_at);
-        self.shared.tokens.replace(Some(tokens.clone()));
-        self.tokens = Some(tokens);
-        self.feed(Input::Tokens { issued_at, expires_at }, ctx);
     }
 
     /// Sees to it that the core is woken in time. An earlier timer is left to go off: waking for
@@ -402,156 +281,4 @@ impl Drop for ApplianceActor {
         self.env.count_state(self.state.take(), None);
         self.env.count_alerts(self.alert_counts, Default::default());
     }
-}
-
-impl Handler<FromAppliance> for ApplianceActor {
-    type Result = ();
-
-    fn handle(&mut self, message: FromAppliance, ctx: &mut Self::Context) {
-        let lost = self.shared.lost_audio.take();
-        if let Some(utterance) = lost {
-            self.feed(Input::AudioLost(utterance), ctx);
-        }
-        let input = match native::decode(
-            &message.topic,
-            message.payload,
-            message.retained,
-            message.received,
-        ) {
-            Ok(up) => Input::Up(up),
-            Err(error) => Input::Rejected(error),
-        };
-        self.feed(input, ctx);
-    }
-}
-
-impl Handler<Provisioned> for ApplianceActor {
-    type Result = ();
-
-    /// Refreshed tokens are this actor's own affair: only another pairing counts.
-    fn handle(&mut self, Provisioned(appliance): Provisioned, ctx: &mut Self::Context) {
-        if appliance.pairing == self.pairing {
-            return;
-        }
-        self.pairing = appliance.pairing;
-        self.tokens = None;
-        self.shared.tokens.replace(None);
-        self.feed(Input::Unpaired, ctx);
-        if let Some(tokens) = appliance.tokens {
-            self.take_tokens(tokens, ctx);
-        }
-    }
-}
-
-impl Handler<BrokerLost> for ApplianceActor {
-    type Result = ();
-
-    fn handle(&mut self, _: BrokerLost, ctx: &mut Self::Context) {
-        self.feed(Input::BrokerLost, ctx);
-    }
-}
-
-impl Handler<BrokerReturned> for ApplianceActor {
-    type Result = ();
-
-    fn handle(&mut self, _: BrokerReturned, ctx: &mut Self::Context) {
-        self.feed(Input::BrokerReturned, ctx);
-    }
-}
-
-impl Handler<Stop> for ApplianceActor {
-    type Result = ();
-
-    fn handle(&mut self, stop: Stop, ctx: &mut Self::Context) {
-        self.stopping = Some(stop.done);
-        ctx.run_later(DRAIN, |actor, ctx| actor.finish(ctx));
-        self.feed(Input::Stopping, ctx);
-    }
-}
-
-impl Handler<Inspect> for ApplianceActor {
-    type Result = ();
-
-    fn handle(&mut self, Inspect(reply): Inspect, _: &mut Self::Context) {
-        let _ = reply.send(self.core.snapshot(self.env.clock.now()));
-    }
-}
-
-impl Handler<StopAlert> for ApplianceActor {
-    type Result = ();
-
-    fn handle(&mut self, StopAlert { token, reply }: StopAlert, ctx: &mut Self::Context) {
-        let _ = reply.send(self.core.stop_alert(&token, self.env.clock.now()));
-        self.perform(ctx);
-    }
-}
-
-impl Handler<Request> for ApplianceActor {
-    type Result = ();
-
-    fn handle(&mut self, Request { text, reply }: Request, ctx: &mut Self::Context) {
-        let _ = reply.send(self.core.request_text(text, self.env.clock.now()));
-        self.perform(ctx);
-    }
-}
-
-/// Makes the actor panic.
-#[cfg(test)]
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Crash;
-
-#[cfg(test)]
-impl Handler<Crash> for ApplianceActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("as the test wants");
-    }
-}
-
-/// A notice that the actor makes to itself.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Called {
-    generation: u64,
-    notice: Notice,
-}
-
-impl Handler<Called> for ApplianceActor {
-    type Result = ();
-
-    fn handle(&mut self, Called { generation, notice }: Called, ctx: &mut Self::Context) {
-        self.feed(Input::Session(generation, notice), ctx);
-    }
-}
-
-/// The notices of one session, as a stream.
-struct Notices {
-    generation: u64,
-    notices: mpsc::Receiver<Notice>,
-}
-
-impl futures_util::Stream for Notices {
-    type Item = (u64, Notice);
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        let generation = self.generation;
-        self.notices.poll_recv(cx).map(|notice| notice.map(|notice| (generation, notice)))
-    }
-}
-
-impl StreamHandler<(u64, Notice)> for ApplianceActor {
-    fn handle(&mut self, (generation, notice): (u64, Notice), ctx: &mut Self::Context) {
-        if matches!(notice, Notice::Closed(_)) {
-            self.session.take_if(|(open, _)| *open == generation);
-        }
-        self.feed(Input::Session(generation, notice), ctx);
-    }
-
-    /// A session's end is not the actor's.
-    fn finished(&mut self, _: &mut Self::Context) {}
 }
