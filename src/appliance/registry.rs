@@ -119,7 +119,7 @@ impl Registry {
             return Taken::Yes;
         }
         let message = FromAppliance {
-            topic: rest.to_owned(),
+            topic: inbound.topic.slice_ref(rest),
             payload: inbound.payload.clone(),
             retained: inbound.retained,
             received: inbound.received,
@@ -159,7 +159,7 @@ impl Registry {
             let record = store::Appliance { tokens, ..old.record };
             let mut entry = self.spawn(record, old.shared, true);
             for (topic, payload) in &old.retained {
-                let (topic, payload) = (topic.clone(), payload.clone());
+                let (topic, payload) = (topic.as_str().into(), payload.clone());
                 let (retained, received) = (true, self.env.clock.now().mono);
                 entry.addr.do_send(FromAppliance { topic, payload, retained, received });
             }

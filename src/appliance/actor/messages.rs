@@ -4,6 +4,7 @@ use std::{cell::RefCell, time::Instant};
 
 use actix::Message;
 use bytes::Bytes;
+use bytestring::ByteString;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 #[rtype(result = "()")]
 pub struct FromAppliance {
     /// What follows `{root}/{a}/`.
-    pub topic: String,
+    pub topic: ByteString,
     /// The payload.
     pub payload: Bytes,
     /// Sent from the broker's memory.
