@@ -29,7 +29,7 @@ impl Peer {
         command
             .args(["--conf=/dev/null", "--no-ocsp", "--single-process", "--log-level=ERROR"])
             .arg(format!("--frontend=127.0.0.1,{port}"))
-            .arg(format!("--backend={},{};;tls;proto=h2", to.ip(), to.port()))
+            .arg(format!("--backend={},{};;tls;proto=h2;sni=localhost", to.ip(), to.port()))
             .arg(format!("--cacert={}", files.trust))
             .args([&files.key, &files.key]);
         Self::begin(&mut command, port, ca_pem, "nghttp2-proxy").await
@@ -45,7 +45,7 @@ impl Peer {
              timeout client 5m\n  timeout server 5m\n  timeout connect 10s\n\
              frontend speakers\n  bind 127.0.0.1:{port} ssl crt {} alpn h2\n  \
              default_backend cic\nbackend cic\n  \
-             server cic {to} ssl verify required ca-file {} verifyhost 127.0.0.1 alpn h2\n",
+             server cic {to} ssl verify required ca-file {} verifyhost localhost sni str(localhost) alpn h2\n",
             files.key, files.trust
         );
         let file = dir.join("haproxy.cfg");
