@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `mod.rs` | the book, and what the app of the user does to it |
 //! | `reports.rs` | what the device reports: checked strictly, and answered |
+//! | `adopt.rs` | directives that do not come from it |
 //! | `view.rs` | what tests may see of it |
 //! | `words.rs` | what users say |
 //! | `speech.rs` | what they hear |
 
+mod adopt;
 mod reports;
 mod speech;
 #[cfg(test)]
