@@ -99,6 +99,28 @@ impl SimulatedCic {
         self.state.journal.wait_for(wanted, limit).await
     }
 
+    /// How many events have been seen so far: where [`SimulatedCic::next_event`] and
+    /// [`SimulatedCic::events_after`] may begin.
+    pub fn event_count(&self) -> u64 {
+        self.state.journal.count()
+    }
+
+    /// The first event from this number on that fits, and the number behind it; `None` when it
+    /// takes longer than `limit`. What is looked at has no audio.
+    pub async fn next_event(
+        &self,
+        from: u64,
+        wanted: impl Fn(&SeenEvent) -> bool,
+        limit: Duration,
+    ) -> Option<(u64, SeenEvent)> {
+        self.state.journal.next(from, wanted, limit).await
+    }
+
+    /// The events from this number on that fit, as far as they have come.
+    pub fn events_after(&self, from: u64, wanted: impl Fn(&SeenEvent) -> bool) -> Vec<SeenEvent> {
+        self.state.journal.after(from, wanted)
+    }
+
     /// What was answered with `400`, the last 10,000.
     pub fn refusals(&self) -> Vec<Refusal> {
         self.state.journal.refusals()
