@@ -105,10 +105,18 @@ impl State {
         }
     }
 
-    /// The book of alerts learns of a directive that does not come from it.
+    /// What a test or a scenario sends by itself may be answered, like all else: alerts, and
+    /// questions.
     pub(super) fn adopt(&self, device: &str, directive: &Value) {
-        if directive["directive"]["header"]["namespace"] == "Alerts" {
+        let (header, payload) =
+            (&directive["directive"]["header"], &directive["directive"]["payload"]);
+        if header["namespace"] == "Alerts" {
             self.write_book(device, |book| (book.adopt(directive), Vec::new()));
+        }
+        if let Some(id) =
+            payload["expectSpeechId"].as_str().filter(|_| header["name"] == "ExpectSpeech")
+        {
+            self.note_question(id);
         }
     }
 

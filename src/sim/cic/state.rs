@@ -353,6 +353,11 @@ impl State {
         id
     }
 
+    /// A question of which nothing more is known than its id.
+    pub(super) fn note_question(&self, id: &str) {
+        self.lock().questions.insert(id.to_owned(), id.to_owned());
+    }
+
     pub(super) fn question(&self, id: &str) -> Option<String> {
         self.lock().questions.map.get(id).cloned()
     }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{AlertStage, Book, NewAlert};
+use super::{AlertStage, Book, Content, NewAlert};
 use crate::appliance::alerts::AlertKind;
 
 impl Book {
@@ -25,10 +25,14 @@ impl Book {
 
     fn adopt_set(&mut self, payload: &Value) {
         let kind = payload["type"].as_str().and_then(AlertKind::parse);
-        let due = payload["scheduledTime"].as_str().and_then(|time| time.parse().ok());
-        if let (Some(kind), Some(due), Some(token)) = (kind, due, payload["token"].as_str()) {
+        let time = payload["scheduledTime"].as_str().unwrap_or_default();
+        if let (Some(kind), Ok(due), Some(token)) = (kind, time.parse(), payload["token"].as_str())
+        {
             let label = payload["label"].as_str().map(str::to_owned);
-            self.set(&NewAlert { label, ..NewAlert::new(kind, due).token(token) }, None);
+            let new = NewAlert { label, ..NewAlert::new(kind, due).token(token) };
+            // The device must not write the time in another way.
+            let content = Content { time: time.to_owned(), ..Content::new(&new) };
+            self.put(content, &new, None);
         }
     }
 
