@@ -98,13 +98,14 @@ impl Puppet {
         self.heard.lock().unwrap().iter().skip(from).cloned().collect()
     }
 
-    /// The first message from this number on that fits, and the number behind it.
-    pub async fn hears(
+    /// The first message from this number on that fits, and the number behind it; `None` when it
+    /// takes too long.
+    pub async fn next(
         &self,
         from: usize,
-        what: &str,
         wanted: impl Fn(&Message) -> bool,
-    ) -> (usize, Message) {
+        limit: Duration,
+    ) -> Option<(usize, Message)> {
         let mut grown = self.grown.clone();
         let find = async {
             loop {
@@ -116,7 +117,17 @@ impl Puppet {
                 grown.changed().await.expect("the puppet is connected");
             }
         };
-        let heard = tokio::time::timeout(LIMIT, find).await;
-        heard.unwrap_or_else(|_| panic!("{what} was not heard, but {:#?}", self.since(from)))
+        tokio::time::timeout(limit, find).await.ok()
+    }
+
+    /// As [`Puppet::next`], but it must come.
+    pub async fn hears(
+        &self,
+        from: usize,
+        what: &str,
+        wanted: impl Fn(&Message) -> bool,
+    ) -> (usize, Message) {
+        let heard = self.next(from, wanted, LIMIT).await;
+        heard.unwrap_or_else(|| panic!("{what} was not heard, but {:#?}", self.since(from)))
     }
 }

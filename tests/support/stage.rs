@@ -59,8 +59,13 @@ pub fn state() -> Value {
         "actions": ["Increase", "Decrease", "SetValue"], "min": 0, "max": 10, "value": 5,
     });
     let actions = [
-        "TurnOn", "TurnOff", "BtConnect", "BtConnectByPINCode", "BtDisconnect",
-        "BtStartPairing", "BtStopPairing",
+        "TurnOn",
+        "TurnOff",
+        "BtConnect",
+        "BtConnectByPINCode",
+        "BtDisconnect",
+        "BtStartPairing",
+        "BtStopPairing",
     ];
     json!({
         "Device.DeviceState": {
@@ -93,10 +98,8 @@ impl Stage {
         let site = Site::build(Plan { cic: more.to_owned(), ..plan }).await;
         let gateway = Some(Gateway::start(&site.config).await.unwrap());
         let mut stage = Self { site: Rc::new(site), gateway, actors: Vec::new() };
-        for number in 0..appliances {
-            let actor = stage.arrive(number).await;
-            stage.actors.push(actor);
-        }
+        let arrivals = (0..appliances).map(|number| stage.arrive(number));
+        stage.actors = futures_util::future::join_all(arrivals).await;
         stage
     }
 
@@ -142,11 +145,7 @@ impl Actor {
     }
 
     /// The user asks something, and CIC answers with these; returns the request's dialogue id.
-    pub async fn asks(
-        &self,
-        directives: Vec<Value>,
-        attachments: Vec<(String, Bytes)>,
-    ) -> String {
+    pub async fn asks(&self, directives: Vec<Value>, attachments: Vec<(String, Bytes)>) -> String {
         let event = "TextRecognizer.Recognize";
         self.site.cic.answer_once(&self.device, event, directives, attachments);
         self.says("text", json!({"text": "something"})).await;
