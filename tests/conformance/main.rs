@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod coverage;
 mod examples;
 mod pattern;
 mod payloads;
@@ -10,6 +11,7 @@ mod run;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
+mod when;
 
 use std::path::Path;
 

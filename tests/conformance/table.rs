@@ -45,6 +45,18 @@ pub struct Step {
     pub context: BTreeMap<String, Value>,
 }
 
+impl Step {
+    /// Whether it only waits for what the last directive leads to.
+    pub fn goes_on(&self) -> bool {
+        self.cic.is_none() && self.up.is_none()
+    }
+
+    /// Whether its directive waits for an event that it answers.
+    pub fn answers_event(&self) -> bool {
+        self.way.as_deref().is_some_and(|way| way != "answer" && way != "channel")
+    }
+}
+
 /// One row.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,7 +146,7 @@ impl Table {
 }
 
 /// Of an example, or of a message that has none.
-fn full_name(examples: &Examples, example: &str) -> String {
+pub fn full_name(examples: &Examples, example: &str) -> String {
     examples.get(example).map_or_else(|| example.to_owned(), Example::full_name)
 }
 
