@@ -72,11 +72,6 @@ impl Examples {
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Example)> {
         self.0.iter()
     }
-
-    /// Directives, by their file's name.
-    pub fn directives(&self) -> impl Iterator<Item = (&String, &Example)> {
-        self.iter().filter(|(_, example)| example.is_directive)
-    }
 }
 
 /// A content template (what `Clova.RenderTemplate` has for a payload) or a context object.

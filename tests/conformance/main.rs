@@ -5,12 +5,14 @@
 
 mod coverage;
 mod examples;
+mod malformed;
 mod pattern;
 mod payloads;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
+mod variants;
 mod when;
 
 use std::path::Path;

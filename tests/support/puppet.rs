@@ -7,11 +7,14 @@ use std::{
 
 use bytes::Bytes;
 use cic_gateway::sim::appliance::ApplianceSettings;
-use rumqttc::v5::{
-    AsyncClient, Event, MqttOptions,
-    mqttbytes::{
-        QoS,
-        v5::{LastWill, Packet},
+use rumqttc::{
+    NetworkOptions,
+    v5::{
+        AsyncClient, Event, MqttOptions,
+        mqttbytes::{
+            QoS,
+            v5::{LastWill, Packet},
+        },
     },
 };
 use serde_json::Value;
@@ -58,6 +61,9 @@ impl Puppet {
         options.set_credentials(&settings.id, settings.password.expose());
         let will = LastWill::new(format!("{up}status"), "offline", QoS::AtLeastOnce, true, None);
         options.set_last_will(will).set_max_packet_size(Some(1024 * 1024));
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
         let (client, mut events) = AsyncClient::new(options, 1000);
         let heard = Arc::<Mutex<Vec<Message>>>::default();
         let (grow, grown) = watch::channel(());
