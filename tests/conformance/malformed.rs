@@ -8,11 +8,12 @@ use cic_gateway::{
     sim::cic::SeenEvent,
     telemetry::metrics::Metrics,
 };
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
+    AT_ONCE,
     examples::{Example, Examples},
     run::Run,
     support::{
@@ -289,7 +290,7 @@ fn round(name: &str) -> usize {
 async fn a_malformed_directive_changes_nothing_and_the_next_one_works() {
     let (examples, table) = (Examples::read(), Table::read());
     let named = by_name(&examples);
-    let logs = Logs::collect();
+    let logs = Logs::collect_everywhere();
     let stage = Stage::build(named.len(), taciturn(), "").await;
     let metrics = stage.gateway.as_ref().unwrap().metrics();
     let trial = async |((name, of_name), actor): ((&String, &Vec<&Example>), &Actor)| {
@@ -303,7 +304,8 @@ async fn a_malformed_directive_changes_nothing_and_the_next_one_works() {
         rounds[round(one.0.0)].push(one);
     }
     let [together, answers, clean] = rounds;
-    let mut tried = join_all(together.into_iter().map(trial)).await;
+    let mut tried: Vec<_> =
+        stream::iter(together.into_iter().map(trial)).buffer_unordered(AT_ONCE).collect().await;
     tried.extend(join_all(answers.into_iter().map(trial)).await);
     for one in clean {
         tried.push(trial(one).await);
@@ -313,7 +315,8 @@ async fn a_malformed_directive_changes_nothing_and_the_next_one_works() {
         let works = works_still(actor, &examples, row(&table, &examples, name), &table).await;
         works.map_err(|wrong| format!("{name}: {wrong}"))
     });
-    let again = join_all(again).await.into_iter().filter_map(Result::err);
+    let again: Vec<_> = stream::iter(again).buffer_unordered(AT_ONCE).collect().await;
+    let again = again.into_iter().filter_map(Result::err);
     let wrong: Vec<_> = tried.into_iter().filter_map(Result::err).chain(again).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     let count =
