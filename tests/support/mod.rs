@@ -6,8 +6,10 @@ pub mod cli;
 pub mod house;
 pub mod logs;
 pub mod pki;
+pub mod puppet;
 pub mod scripted;
 pub mod site;
+pub mod stage;
 
 use std::{
     net::{TcpListener, TcpStream},
