@@ -15,6 +15,9 @@ enum Do {
 }
 use Do::*;
 
+/// A name, what happens when, and what comes of it.
+type Row = (&'static str, Vec<(u64, Do)>, &'static [&'static str]);
+
 fn apply(media: &mut Media, what: &Do, now: Instant) {
     match what {
         Play(token, begin, length) => {
@@ -71,7 +74,7 @@ fn describe(output: Output) -> Option<String> {
 #[test]
 fn streams_live_as_long_as_they_are_and_as_they_are_told() {
     let second = Some(1000);
-    let rows: [(&str, Vec<(u64, Do)>, &[&str]); 9] = [
+    let rows: [Row; 9] = [
         (
             "to its end",
             vec![(0, Play("a", 0, second))],
