@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::told_to_stop;
@@ -78,6 +78,15 @@ pub(super) async fn run(args: DemoArgs, log_format: LogFormat) -> Result<()> {
     told.with_context(|| format!("the demo failed; see {}", log_file.display()))
 }
 
+fn introduce(cic: &SimulatedCic, broker: SocketAddr) {
+    println!(
+        "Appliances that speak MQTT talk to CLOVA, NAVER's voice assistant, through the gateway.\n\
+         Here all of it runs on this machine, in about 50 s: a simulated CLOVA on {} (TLS),\n\
+         a broker on {broker}, the gateway, a speaker and a television. Users are recordings.\n",
+        cic.cic_uri()
+    );
+}
+
 fn folder(given: Option<PathBuf>) -> Result<PathBuf> {
     let dir = match given {
         Some(dir) => dir,
@@ -119,7 +128,7 @@ impl Stage {
         let broker = gateway.broker_addr().context("the demo needs the embedded broker")?;
         // Free ports the first time, the same ones from then on.
         (config.broker.listen, config.http.listen) = (broker, gateway.http_addr());
-        println!("A simulated CLOVA listens on {} (TLS), the broker on {broker}.", cic.cic_uri());
+        introduce(&cic, broker);
         let mut actors = Vec::new();
         for (id, kind, out) in
             [(SPEAKER, Kind::Speaker, "answers"), (TELEVISION, Kind::Television, "television")]
@@ -158,7 +167,10 @@ impl Stage {
         self.narrator.title("5. An alarm that interrupts music and gives it back");
         self.music().await?;
         self.narrator.title("6. A timer that outlives the gateway");
-        self.timer().await
+        self.timer().await?;
+        let refusals = self.cic.refusals();
+        ensure!(refusals.is_empty(), "CLOVA refused {refusals:?}");
+        Ok(())
     }
 
     fn tell(&self, who: &str, what: &str) {
@@ -182,42 +194,39 @@ impl Stage {
     }
 
     fn show_the_rest(&self, dir: &Path, log: &Path) {
-        let superseded =
-            self.cic.seen().iter().filter(|seen| seen.name.ends_with("SpeechStopped")).count();
-        println!("\nCLOVA was told of {superseded} interrupted answer(s).");
-        println!("Answers (MP3): {}", dir.join("answers").display());
-        println!("Log:           {}", log.display());
-        println!("Metrics:       http://{}/metrics (while the demo runs)", self.config.http.listen);
+        println!(
+            "\nEverything that was to happen has happened; CLOVA refused nothing. To look at:\n"
+        );
+        let http = self.config.http.listen;
+        for (what, place) in [
+            ("answers (MP3)", dir.join("answers").display().to_string()),
+            ("the gateway's log", log.display().to_string()),
+            ("metrics", format!("http://{http}/metrics, while the demo runs (--keep-running)")),
+        ] {
+            println!("  {what:18} {place}");
+        }
     }
 
-    /// How to join in, with an appliance that nobody else plays.
+    /// How to join in, also with an appliance that nobody else plays.
     async fn explain(&self) -> Result<()> {
         let gateway = self.gateway.as_ref().context("the gateway runs")?;
         let guest = provision(&self.config, gateway, &self.cic, GUEST, "generic").await?;
         let (host, port) = (self.broker.ip(), self.broker.port());
-        let login = |id: &str, password: &Secret| {
-            format!("-h {host} -p {port} -u {id} -P {}", password.expose())
-        };
-        let speaker = login(SPEAKER, &self.speaker.provisioned.password);
-        println!(
-            "\nStill running; Ctrl-C ends it. Watch the speaker, ask it something, press a button:\n"
-        );
-        println!(
-            "  mosquitto_sub {speaker} -t 'cic/v1/{SPEAKER}/down/#' -T '+/+/+/down/audio/#' -v &"
-        );
+        let password = self.speaker.provisioned.password.expose();
+        let login = format!("-h {host} -p {port} -u {SPEAKER} -P {password}");
+        let topic = format!("{}/{SPEAKER}", self.config.mqtt.topic_root);
+        println!("\nStill running; Ctrl-C ends it. Watch the speaker, ask it, press a button:\n");
+        println!("  mosquitto_sub {login} -v -t '{topic}/down/#' -T '{topic}/down/audio/#' &");
         for (rest, payload) in
             [("text", r#"{"text": "play some music"}"#), ("button", r#"{"button": "pause"}"#)]
         {
-            println!("  mosquitto_pub {speaker} -t cic/v1/{SPEAKER}/up/{rest} -m '{payload}'");
+            println!("  mosquitto_pub {login} -t {topic}/up/{rest} -m '{payload}'");
         }
+        println!(
+            "\nOr be an appliance: \"{GUEST}\" is paired, and docs/firmware.md has firmware.\n"
+        );
         let password = guest.password.expose();
-        println!(
-            "\nAn appliance of your own, \"{GUEST}\", is paired and waits for its firmware, for"
-        );
-        println!("example the one of docs/firmware:\n");
-        println!(
-            "  python3 docs/firmware/python/appliance.py --host {host} --port {port} --id {GUEST} --password {password}"
-        );
+        println!("  host {host}, port {port}, user {GUEST}, password {password}");
         Ok(())
     }
 
@@ -231,6 +240,10 @@ impl Stage {
 
 fn is_connected(heard: &Heard) -> bool {
     matches!(heard, Heard::Session(session) if session["state"] == "connected")
+}
+
+fn is_played(heard: &Heard) -> bool {
+    matches!(heard, Heard::Played { .. })
 }
 
 fn configuration(dir: &Path, cic: &SimulatedCic, ca_file: &Path) -> Result<Config> {

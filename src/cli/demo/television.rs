@@ -4,14 +4,15 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::Stage;
+use super::{Heard, Stage};
 use crate::sim::cic::SeenEvent;
 
 impl Stage {
     pub(super) async fn turn_up(&self) -> Result<()> {
         let television = &self.television;
         television.say("tv-up", "Turn the TV up.", None)?;
-        television.follow(None).await?;
+        let done = |heard: &Heard| matches!(heard, Heard::Ordered { outcome: Ok(_), .. });
+        television.follow_all(&[(&done, "the order")]).await?;
         let device = &television.provisioned.device;
         let seen = self.cic.seen();
         let asked = seen
