@@ -215,12 +215,10 @@ impl Stage {
         let password = self.speaker.provisioned.password.expose();
         let login = format!("-h {host} -p {port} -u {SPEAKER} -P {password}");
         let topic = format!("{}/{SPEAKER}", self.config.mqtt.topic_root);
-        println!("\nStill running; Ctrl-C ends it. Watch the speaker, ask it, press a button:\n");
+        println!("\nStill running; Ctrl-C ends it. Watch the speaker, and ask it:\n");
         println!("  mosquitto_sub {login} -v -t '{topic}/down/#' -T '{topic}/down/audio/#' &");
-        for (rest, payload) in
-            [("text", r#"{"text": "play some music"}"#), ("button", r#"{"button": "pause"}"#)]
-        {
-            println!("  mosquitto_pub {login} -t {topic}/up/{rest} -m '{payload}'");
+        for text in ["what time is it", "set a timer for ten seconds", "stop the timer"] {
+            println!("  mosquitto_pub {login} -t {topic}/up/text -m '{{\"text\": \"{text}\"}}'");
         }
         println!(
             "\nOr be an appliance: \"{GUEST}\" is paired, and docs/firmware.md has firmware.\n"

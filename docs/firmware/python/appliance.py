@@ -255,6 +255,8 @@ class Appliance:
         return self.publish("state", self.state(), retain=True)
 
     def leave(self):
+        if self.last:
+            self.last.cancel()
         self.publish("status", "offline", retain=True).wait_for_publish(5)
         self.client.disconnect()
 
