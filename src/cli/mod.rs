@@ -57,7 +57,8 @@ enum Command {
     /// Run the gateway until it is told to stop (SIGTERM or Ctrl-C)
     #[command(after_help = "Example:\n  cic-gateway --config cic-gateway.toml run")]
     Run,
-    /// See everything work on this machine: broker, simulated CLOVA, gateway and a speaker
+    /// See everything work on this machine, in a minute: broker, simulated CLOVA, gateway, a speaker
+    /// and a television
     #[command(after_help = "Examples:\n  cic-gateway demo\n  cic-gateway demo --keep-running")]
     Demo(demo::DemoArgs),
     /// Find every mistake in the configuration, then try the broker, the store and CLOVA

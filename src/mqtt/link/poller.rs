@@ -249,7 +249,8 @@ impl Poller {
 
     fn echoed(&mut self) {
         self.metrics.mqtt_connected.set(1);
-        if !self.connection.send_replace(true) {
+        // Only news: who watches takes each change for a return.
+        if self.connection.send_if_modified(|known| !std::mem::replace(known, true)) {
             self.reminder.forget();
             let (host, port) = (&self.settings.host, self.settings.port);
             tracing::info!(%host, port, "broker connected");

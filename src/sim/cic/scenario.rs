@@ -204,6 +204,10 @@ const EMBEDDED: &[(&str, &[u8])] = embedded![
     "speech/large.wav",
     "speech/timer.wav",
     "speech/stop-timer.wav",
+    "speech/tv-up.wav",
+    "speech/music.wav",
+    "speech/alarm.wav",
+    "speech/stop-alarm.wav",
     "answers/time.mp3",
     "answers/story-1.mp3",
     "answers/story-2.mp3",
@@ -212,6 +216,7 @@ const EMBEDDED: &[(&str, &[u8])] = embedded![
     "answers/which-size.mp3",
     "answers/ordered.mp3",
     "answers/sorry.mp3",
+    "answers/music.mp3",
     "answers/timer-set.mp3",
     "answers/timer-stopped.mp3",
     "answers/alert-set.mp3",
@@ -363,7 +368,7 @@ mod tests {
     #[test]
     fn the_built_in_scenario_answers_what_its_recordings_ask() {
         let scenario = Scenario::builtin();
-        assert_eq!(scenario.recordings.len(), 7);
+        assert_eq!(scenario.recordings.len(), 11);
         for recording in scenario.recordings.iter() {
             assert!(recording.pcm.len() > 32_000, "{}", recording.text);
         }
