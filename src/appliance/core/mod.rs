@@ -394,10 +394,13 @@ impl Core {
         asks || self.outbox.is_sending() || self.ledger.is_busy()
     }
 
-    /// What outlives this core: the alerts, and what CIC has not heard of them.
+    /// What outlives this core: the alerts, and what CIC has not heard of them. What is still on
+    /// its way to the store has not happened, and CIC must not be told that it has.
     pub fn kept(&self) -> Kept {
         let alerts = self.alerts.iter().chain(self.farewells.iter()).cloned().collect();
-        Kept { alerts, outbox: self.outbox.kept().collect() }
+        let outbox = self.outbox.kept_with_tickets();
+        let outbox = outbox.filter(|(ticket, ..)| !self.ledger.is_staged(*ticket));
+        Kept { alerts, outbox: outbox.map(|(_, number, event)| (number, event)).collect() }
     }
 
     /// Changes whenever [`Core::kept`] may have changed.

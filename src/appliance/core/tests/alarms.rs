@@ -351,3 +351,14 @@ fn an_unknown_alert_is_named() {
     b.up(Up::Button(Button::DeleteAlert("nobody".into())));
     assert_eq!(b.downs(), ["error unknown_alert", "error unknown_alert"]);
 }
+
+#[test]
+fn a_core_that_is_respawned_does_not_acknowledge_what_is_still_on_its_way_to_the_store() {
+    let mut bench = Bench::connected();
+    bench.set_alert("a", 60);
+    let before = (bench.core.kept().alerts.len(), bench.core.kept().outbox.len());
+    assert_eq!(before, (0, 0), "it panics now: nobody knows whether the store has it");
+    bench.saved(SaveResult::Kept);
+    let after = (bench.core.kept().alerts.len(), bench.core.kept().outbox.len());
+    assert_eq!(after, (1, 1));
+}
