@@ -129,9 +129,15 @@ impl Accounts {
     pub fn list(&mut self, now: Timestamp, window: Duration) -> Value {
         self.expire(now, window);
         self.alerts.retain(|_, alert| !alert.is_going);
-        let all: Vec<_> =
-            self.alerts.iter().map(|(token, alert)| alert.payload(token)).collect();
+        let all: Vec<_> = self.alerts.iter().map(|(token, alert)| alert.payload(token)).collect();
         json!({ "allAlerts": all })
+    }
+
+    /// Of all others the appliance says that they do not ring (any more).
+    pub fn silence_but(&mut self, active: &[&str]) {
+        for (token, alert) in &mut self.alerts {
+            alert.rings &= active.contains(&token.as_str());
+        }
     }
 
     /// AlertStopped: the next occurrence, or the end. Returns what CIC orders.

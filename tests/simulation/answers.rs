@@ -85,8 +85,11 @@ impl World {
             stream["url"] = json!("https://media.example.com/a.mp3");
             stream["urlPlayable"] = json!(true);
             let item = payload["audioItemId"].clone();
-            orders.push(("AudioPlayer.StreamDeliver", json!({"audioItemId": item,
-                "audioStream": stream})));
+            orders.push((
+                "AudioPlayer.StreamDeliver",
+                json!({"audioItemId": item,
+                "audioStream": stream}),
+            ));
         } else if name.ends_with("CommandIssued") {
             let order = ["Pause", "Resume", "Stop", "Next"].choose(&mut self.rng).unwrap();
             let order = ["PlaybackController.Pause", "PlaybackController.Resume"]
@@ -275,8 +278,7 @@ impl World {
             (Some(alert), _) => ("Alerts.DeleteAlert", json!({"token": token, "type": alert.kind})),
             (None, _) => {
                 let (confirmed, is_going, rings) = (None, false, false);
-                let alert =
-                    CloudAlert { kind, due, every, confirmed, is_going, rings, sent_at };
+                let alert = CloudAlert { kind, due, every, confirmed, is_going, rings, sent_at };
                 let payload = alert.payload(&token);
                 self.accounts.alerts.insert(token, alert);
                 ("Alerts.SetAlert", payload)
@@ -291,7 +293,10 @@ impl World {
         let now = self.true_time();
         let wait = self.ms(50..3000);
         match event["header"]["name"].as_str().unwrap() {
-            "RequestSynchronizeAlert" => self.after(wait, Event::Cloud(Act::List)),
+            "RequestSynchronizeAlert" => {
+                self.accounts.silence_but(&active_alerts(metadata));
+                self.after(wait, Event::Cloud(Act::List));
+            }
             "SetAlertSucceeded" => self.confirmed(token, metadata),
             "SetAlertFailed" => self.accounts.set_failed(token, now),
             "DeleteAlertSucceeded" => {
@@ -305,7 +310,8 @@ impl World {
             }
             "AlertStopped" => {
                 if let Some((name, payload)) = self.accounts.stopped(token, now) {
-                    let name = if name == "SetAlert" { "Alerts.SetAlert" } else { "Alerts.DeleteAlert" };
+                    let name =
+                        if name == "SetAlert" { "Alerts.SetAlert" } else { "Alerts.DeleteAlert" };
                     self.after(wait, Event::Cloud(Act::Order(name, None, payload)));
                 }
             }
@@ -348,10 +354,19 @@ impl World {
     pub fn stop_capture(&mut self, number: usize, dialogue: String) {
         let payload = json!({"recognizedText": "what time is it"});
         for name in ["SpeechRecognizer.ShowRecognizedText", "SpeechRecognizer.StopCapture"] {
-            let payload = if name.ends_with("Text") { json!({"text": "what"}) } else { payload.clone() };
+            let payload =
+                if name.ends_with("Text") { json!({"text": "what"}) } else { payload.clone() };
             let directive = self.directive(name, Some(dialogue.clone()), payload);
             let (wait, source) = (self.ms(5..100), Source::Downchannel);
             self.notify(number, wait, Notice::Directive { source, directive });
         }
     }
+}
+
+/// What rings, as the event's context has it.
+fn active_alerts(metadata: &Value) -> Vec<&str> {
+    let contexts = metadata["context"].as_array().unwrap();
+    let state = contexts.iter().find(|context| context["header"]["name"] == "AlertsState");
+    let active = state.unwrap()["payload"]["activeAlerts"].as_array().unwrap();
+    active.iter().filter_map(|info| info["token"].as_str()).collect()
 }

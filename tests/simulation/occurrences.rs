@@ -10,12 +10,7 @@ use cic_gateway::appliance::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::{
-    accounts::CloudAlert,
-    checker::Checker,
-    store::Store,
-    world::World,
-};
+use crate::{accounts::CloudAlert, checker::Checker, store::Store, world::World};
 
 /// Heard for so long without a step of the clock, what is due rings.
 const PATIENCE: Duration = Duration::from_millis(31_000);

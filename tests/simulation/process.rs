@@ -103,9 +103,8 @@ impl World {
         // What was published may not have left the machine.
         let cut = self.at + self.ms(0..30);
         let life = process.life;
-        let mut lost = self.take_events(
-            |event| matches!(event, Event::Heard { life: of, .. } if *of == life),
-        );
+        let mut lost =
+            self.take_events(|event| matches!(event, Event::Heard { life: of, .. } if *of == life));
         lost.retain(|(at, _)| *at < cut);
         for (at, event) in lost {
             self.at_time(at, event);
@@ -173,7 +172,9 @@ impl World {
     /// The session has something to say.
     pub fn notice(&mut self, life: u64, generation: u64, notice: Notice) {
         let process = self.process.as_ref().filter(|process| process.life == life);
-        let ours = process.and_then(|process| process.session).filter(|session| session.generation == generation);
+        let ours = process
+            .and_then(|process| process.session)
+            .filter(|session| session.generation == generation);
         let Some(Session { connection, .. }) = ours else { return };
         if self.is_aborted(connection, &notice) {
             return;
@@ -276,7 +277,7 @@ impl World {
     }
 
     fn change_pairing(&mut self, tokens: Option<Tokens>) {
-        self.store.forget(tokens);
+        self.store.forget(tokens, self.true_time());
         drop(self.take_events(|event| matches!(event, Event::Cloud(CloudAct::Order(..)))));
         self.checker.owed.clear();
         self.checker.occurrences.clear();

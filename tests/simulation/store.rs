@@ -12,6 +12,8 @@ use cic_gateway::{
     ids::Token,
 };
 
+use jiff::Timestamp;
+
 use crate::{
     accounts::account_of,
     world::{Event, World},
@@ -72,11 +74,13 @@ impl Store {
         Kept { alerts: self.alerts.values().cloned().collect(), outbox }
     }
 
-    /// Another pairing, or none: what belongs to it is gone.
-    pub fn forget(&mut self, tokens: Option<Tokens>) {
+    /// Another pairing, or none: what belongs to it is gone, and remembered as gone.
+    pub fn forget(&mut self, tokens: Option<Tokens>, now: Timestamp) {
         self.pairing += 1;
         self.tokens = tokens;
-        self.alerts.clear();
+        for alert in self.alerts.values_mut() {
+            *alert = Arc::new(alert.bare().in_phase(Phase::Deleted, now));
+        }
         self.outbox.clear();
     }
 

@@ -469,11 +469,11 @@ impl Core {
         self.playback.unpaired();
         self.perform_playback();
         self.focus.silence();
-        // The store has forgotten these by itself.
+        // The store has forgotten these by itself, and remembers which alerts are gone.
         self.ledger.clear();
         self.release_all_stops();
         self.outbox.clear();
-        self.farewells.clear();
+        self.farewells.all_is_kept();
         self.kept_changes += 1;
         self.question = None;
         self.drop_answers(now);

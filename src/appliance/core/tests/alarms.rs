@@ -337,11 +337,16 @@ fn unpairing_removes_alerts_and_whatever_cic_has_not_heard() {
     b.feed(Input::Unpaired);
     assert!(b.published("alert stop t") && b.published("alert delete t"));
     let kept = b.core.kept();
-    assert_eq!((kept.alerts.len(), kept.outbox.len()), (0, 0));
+    let phases: Vec<_> = kept.alerts.iter().map(|alert| alert.phase).collect();
+    assert_eq!((phases, kept.outbox.len()), (vec![alerts::Phase::Deleted], 0));
     // The answer of a save that was under way concerns nobody any more.
     b.saved(SaveResult::Kept);
     assert_eq!(b.core.alert_counts(), [0; 4]);
     assert_eq!(b.core.link.state(), SessionState::Unpaired);
+    // It may have been away.
+    b.clear();
+    b.up(Up::Status { online: true, retained: false });
+    assert!(b.published("alert delete t"), "{:?}", b.downs());
 }
 
 #[test]
