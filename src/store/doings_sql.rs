@@ -27,7 +27,8 @@ pub(super) const DEQUEUE: &str = "DELETE FROM outbox WHERE appliance_id = $1 AND
 pub(super) const CLEAR_ALERTS: &str = "DELETE FROM alerts WHERE appliance_id = $1";
 /// What is gone with its pairing the appliance must still hear, once the gateway is up again.
 pub(super) const FORGET_ALERTS: &str = "UPDATE alerts SET phase = 'deleted', label = NULL, \
-     assets = NULL, asset_play_order = NULL, since = $2 WHERE appliance_id = $1";
+     assets = NULL, asset_play_order = NULL, since = $2 WHERE appliance_id = $1 \
+     AND phase <> 'deleted'";
 pub(super) const CLEAR_OUTBOX: &str = "DELETE FROM outbox WHERE appliance_id = $1";
 pub(super) const ALERTS: &str = "SELECT appliance_id, token, kind, scheduled_time, label, \
      assets, asset_play_order, phase, since FROM alerts";

@@ -78,7 +78,7 @@ impl Store {
     pub fn forget(&mut self, tokens: Option<Tokens>, now: Timestamp) {
         self.pairing += 1;
         self.tokens = tokens;
-        for alert in self.alerts.values_mut() {
+        for alert in self.alerts.values_mut().filter(|alert| alert.phase != Phase::Deleted) {
             *alert = Arc::new(alert.bare().in_phase(Phase::Deleted, now));
         }
         self.outbox.clear();

@@ -12,7 +12,7 @@ use crate::{
         ledger::{Save, Step},
         message::{Button, SessionState, Up},
     },
-    cic::message::{CloseReason, Outcome, RequestKey, Source},
+    cic::message::{CloseReason, Notice, Outcome, RequestKey, Source},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -347,6 +347,23 @@ fn unpairing_removes_alerts_and_whatever_cic_has_not_heard() {
     b.clear();
     b.up(Up::Status { online: true, retained: false });
     assert!(b.published("alert delete t"), "{:?}", b.downs());
+}
+
+#[test]
+fn a_save_that_came_too_late_for_its_pairing_holds_up_none_of_the_next() {
+    let mut b = Bench::connected();
+    b.set_alert("t", 60);
+    b.saved(SaveResult::Gone);
+    assert_eq!(b.core.link.state(), SessionState::Unpaired);
+    b.notice(Notice::Closed(CloseReason::Requested));
+    b.clear();
+    let issued_at = b.clock_wall();
+    let expires_at = issued_at.checked_add(jiff::Span::new().hours(24)).unwrap();
+    b.feed(Input::Tokens { issued_at, expires_at });
+    let mut b = b.connect();
+    b.set_alert("u", 60);
+    b.settle();
+    assert_eq!(b.core.alert_counts()[alerts::Phase::Set as usize], 1);
 }
 
 #[test]
