@@ -18,7 +18,7 @@ use cic_gateway::{
     },
 };
 use jiff::Timestamp;
-use rand::{rngs::StdRng, seq::IteratorRandom};
+use rand::{rngs::SmallRng, seq::IteratorRandom};
 use serde_json::Value;
 
 use crate::{
@@ -79,7 +79,7 @@ impl Checker {
         self.directives.insert(directive.message_id.as_str().to_owned(), sent);
     }
 
-    pub fn some_dialogue(&self, rng: &mut StdRng) -> Option<String> {
+    pub fn some_dialogue(&self, rng: &mut SmallRng) -> Option<String> {
         self.own.iter().choose(rng).cloned()
     }
 
@@ -210,10 +210,10 @@ impl World {
     }
 
     /// The core tells its session this.
-    pub fn check_command(&mut self, command: &Command) {
-        let (key, metadata, is_upload) = match command {
-            Command::Event { key, metadata } => (*key, metadata, false),
-            Command::OpenUpload { key, metadata } => (*key, metadata, true),
+    pub fn check_command(&mut self, command: &Command, metadata: Option<&Value>) {
+        let (key, is_upload) = match command {
+            Command::Event { key, .. } => (*key, false),
+            Command::OpenUpload { key, .. } => (*key, true),
             Command::Abort { key } => {
                 self.checker.in_flight.take_if(|(flying, _)| flying == key);
                 return;
@@ -221,11 +221,11 @@ impl World {
             _ => return,
         };
         assert!(self.checker.has_hello, "P1: an event before Hello");
-        let metadata: Value = serde_json::from_slice(metadata).unwrap();
+        let metadata = metadata.unwrap();
         let event = &metadata["event"];
         if is_upload || event["header"]["name"] == "Recognize" {
             assert!(self.checker.in_flight.is_none(), "P1: two requests at once");
-            self.checker.begin(key, crate::cloud::dialogue_of(&metadata));
+            self.checker.begin(key, crate::cloud::dialogue_of(metadata));
         } else {
             assert!(self.checker.event.is_none(), "P1: two events at once");
             self.checker.event = Some(key);
@@ -233,7 +233,7 @@ impl World {
         if let Some(token) = event["payload"]["token"].as_str() {
             self.check_ours("P6: an event", token);
         }
-        check_active(&metadata);
+        check_active(metadata);
     }
 
     /// An event that has reached CIC.

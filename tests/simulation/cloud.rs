@@ -205,18 +205,19 @@ impl World {
     }
 
     /// What the session does with a command.
-    pub fn command(&mut self, life: u64, generation: u64, number: usize, command: Command) {
+    pub fn command(
+        &mut self,
+        (life, generation, number): (u64, u64, usize),
+        command: Command,
+        metadata: Option<Value>,
+    ) {
         let connection = &mut self.cloud.connections[number];
         debug_assert_eq!((connection.life, connection.generation), (life, generation));
         match command {
-            Command::Event { key, metadata } => {
-                let metadata = serde_json::from_slice(&metadata).unwrap();
-                self.send(number, key, metadata);
-            }
-            Command::OpenUpload { key, metadata } => {
-                let metadata = serde_json::from_slice(&metadata).unwrap();
+            Command::Event { key, .. } => self.send(number, key, metadata.unwrap()),
+            Command::OpenUpload { key, .. } => {
                 let enough = self.rng.random_range(2..12);
-                let upload = Upload { metadata, slices: 0, enough };
+                let upload = Upload { metadata: metadata.unwrap(), slices: 0, enough };
                 self.cloud.connections[number].uploads.insert(key, upload);
             }
             Command::Audio { key, .. } => self.hear_slice(number, key),

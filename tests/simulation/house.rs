@@ -13,7 +13,7 @@ use cic_gateway::{
     mqtt::native,
 };
 use jiff::Timestamp;
-use rand::{Rng, rngs::StdRng};
+use rand::{Rng, rngs::SmallRng};
 use serde_json::{Value, json};
 
 use crate::world::{Event, World};
@@ -59,7 +59,7 @@ pub struct House {
 }
 
 impl House {
-    pub fn new(rng: &mut StdRng) -> Self {
+    pub fn new(rng: &mut SmallRng) -> Self {
         Self {
             is_on: false,
             broker_is_up: true,

@@ -7,8 +7,9 @@ use cic_gateway::{
         core::{Core, Input, Output},
         ledger::Kept,
     },
-    cic::message::{CloseReason, Notice},
+    cic::message::{CloseReason, Command, Notice},
 };
+use serde_json::Value;
 
 use crate::{
     cloud::Act as CloudAct,
@@ -146,9 +147,10 @@ impl World {
                 self.publish(life, down);
             }
             Output::Session(command) => {
-                self.check_command(&command);
+                let metadata = metadata_of(&command);
+                self.check_command(&command, metadata.as_ref());
                 if let Some(Session { generation, connection }) = session {
-                    self.command(life, generation, connection, command);
+                    self.command((life, generation, connection), command, metadata);
                 }
             }
             Output::Connect { generation } => {
@@ -294,6 +296,15 @@ impl World {
         if let Some(Session { connection, .. }) = session {
             self.close_connection(connection, reason);
         }
+    }
+}
+
+fn metadata_of(command: &Command) -> Option<Value> {
+    match command {
+        Command::Event { metadata, .. } | Command::OpenUpload { metadata, .. } => {
+            Some(serde_json::from_slice(metadata).unwrap())
+        }
+        _ => None,
     }
 }
 

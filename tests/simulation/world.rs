@@ -9,7 +9,7 @@ use cic_gateway::{
     profile::Profiles,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
     accounts::Accounts,
@@ -54,7 +54,7 @@ pub enum Event {
 /// Everything.
 pub struct World {
     pub seed: u64,
-    pub rng: StdRng,
+    pub rng: SmallRng,
     pub is_told: bool,
     /// Since the beginning.
     pub at: Duration,
@@ -87,7 +87,7 @@ impl Drop for World {
 
 impl World {
     pub fn new(seed: u64, is_told: bool) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
+        let mut rng = SmallRng::seed_from_u64(seed);
         let start =
             Now { mono: std::time::Instant::now(), wall: "2026-03-02T09:00:00Z".parse().unwrap() };
         let settings = settings(&mut rng);
@@ -251,7 +251,7 @@ impl World {
     }
 }
 
-fn settings(rng: &mut StdRng) -> CoreSettings {
+fn settings(rng: &mut SmallRng) -> CoreSettings {
     let models = ["speaker", "display-speaker", "refrigerator", "none"];
     let profiles = Profiles::load(None, &TimeZone::UTC).unwrap();
     let seconds = |s: u64| Duration::from_secs(s);
