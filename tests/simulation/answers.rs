@@ -14,6 +14,7 @@ use serde_json::{Value, json, value::RawValue};
 use crate::{
     accounts::CloudAlert,
     cloud::{Act, Request, dialogue_of},
+    occurrences::active_alerts,
     world::{Event, World},
 };
 
@@ -361,12 +362,4 @@ impl World {
             self.notify(number, wait, Notice::Directive { source, directive });
         }
     }
-}
-
-/// What rings, as the event's context has it.
-fn active_alerts(metadata: &Value) -> Vec<&str> {
-    let contexts = metadata["context"].as_array().unwrap();
-    let state = contexts.iter().find(|context| context["header"]["name"] == "AlertsState");
-    let active = state.unwrap()["payload"]["activeAlerts"].as_array().unwrap();
-    active.iter().filter_map(|info| info["token"].as_str()).collect()
 }

@@ -62,6 +62,8 @@ pub struct Checker {
     pub audible_since: Option<Duration>,
     pub stepped_at: Duration,
     pub has_store_failed: bool,
+    /// Alerts of which only the appliance can know.
+    pub orphans: HashSet<String>,
 }
 
 impl Checker {
@@ -285,7 +287,9 @@ impl World {
             .collect();
         let unsent: Vec<_> =
             self.checker.owed.iter().filter(|(id, _)| !self.accounts.taken.contains(*id)).collect();
-        let sides = [("CIC", &cloud), ("the store", &store), ("the appliance", &self.house.alerts)];
+        let mut house = self.house.alerts.clone();
+        house.retain(|token, _| core.contains_key(token) || !self.checker.orphans.contains(token));
+        let sides = [("CIC", &cloud), ("the store", &store), ("the appliance", &house)];
         for (who, theirs) in sides {
             if theirs != &core {
                 return Some(format!("the core has {core:#?}, {who} has {theirs:#?}"));

@@ -6,6 +6,7 @@ use cic_gateway::appliance::{
     alerts::{Alert, AlertAction, Phase},
     core::Input,
     message::Up,
+    snapshot::Snapshot,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -32,6 +33,15 @@ pub enum Rung {
 }
 
 impl Checker {
+    /// What was shown while the store was away, and died before it came back: nobody knows of it
+    /// but the appliance.
+    pub fn note_orphans(&mut self, core: &Snapshot, store: &Store) {
+        let is_orphan = |alert: &&Arc<Alert>| !store.alerts.contains_key(&alert.token);
+        let orphans: Vec<_> = core.alerts.iter().filter(is_orphan).collect();
+        assert!(orphans.is_empty() || self.has_store_failed, "P3: nobody knows of {orphans:?}");
+        self.orphans.extend(orphans.into_iter().map(|alert| alert.token.as_str().to_owned()));
+    }
+
     /// What the core hears of the appliance's presence.
     pub fn heard_of_presence(&mut self, input: &Input, at: Duration) {
         match input {
@@ -119,6 +129,8 @@ impl World {
             sent_at: at,
         });
         alert.confirmed = Some(due);
+        // An order that moves one that rings ends it, without AlertStopped.
+        alert.rings &= active_alerts(metadata).contains(&token);
         let is_wanted = alert.due == due && !alert.is_going;
         let has_rung = self.checker.rung.contains_key(&(token.to_owned(), due));
         if is_wanted && !has_rung && !self.settings.alerts.forget_offline {
@@ -190,6 +202,14 @@ impl World {
             assert!(!is_late, "P3: {token} of {} does not ring: {late:?}", occurrence.due);
         }
     }
+}
+
+/// What rings, as the event's context has it.
+pub fn active_alerts(metadata: &Value) -> Vec<&str> {
+    let contexts = metadata["context"].as_array().unwrap();
+    let state = contexts.iter().find(|context| context["header"]["name"] == "AlertsState");
+    let active = state.unwrap()["payload"]["activeAlerts"].as_array().unwrap();
+    active.iter().filter_map(|info| info["token"].as_str()).collect()
 }
 
 /// The time of an alert, as the event's context has it.
