@@ -140,20 +140,23 @@ impl Accounts {
         }
     }
 
-    /// AlertStopped: the next occurrence, or the end. Returns what CIC orders.
-    pub fn stopped(&mut self, token: &str, now: Timestamp) -> Option<(&'static str, Value)> {
-        let alert = self.alerts.get_mut(token)?;
+    /// AlertStopped: the next occurrence, or the end.
+    pub fn stopped(&mut self, token: &str, now: Timestamp) {
+        let Some(alert) = self.alerts.get_mut(token) else { return };
         alert.rings = false;
         match alert.every {
-            Some(every) => {
-                advance(alert, every, now);
-                Some(("SetAlert", alert.payload(token)))
-            }
-            None => {
-                alert.is_going = true;
-                Some(("DeleteAlert", json!({"token": token, "type": alert.kind})))
-            }
+            Some(every) => advance(alert, every, now),
+            None => alert.is_going = true,
         }
+    }
+
+    /// What CIC orders, as it wants that alert now.
+    pub fn order(&self, token: &str) -> Option<(&'static str, Value)> {
+        let alert = self.alerts.get(token)?;
+        Some(match alert.is_going {
+            true => ("Alerts.DeleteAlert", json!({"token": token, "type": alert.kind})),
+            false => ("Alerts.SetAlert", alert.payload(token)),
+        })
     }
 
     /// SetAlertFailed.

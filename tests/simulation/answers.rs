@@ -310,11 +310,8 @@ impl World {
                 self.alert_started(token, metadata);
             }
             "AlertStopped" => {
-                if let Some((name, payload)) = self.accounts.stopped(token, now) {
-                    let name =
-                        if name == "SetAlert" { "Alerts.SetAlert" } else { "Alerts.DeleteAlert" };
-                    self.after(wait, Event::Cloud(Act::Order(name, None, payload)));
-                }
+                self.accounts.stopped(token, now);
+                self.after(wait, Event::Cloud(Act::Arrange(token.to_owned())));
             }
             "RequestAlertStop" if !self.chance(10) => {
                 let payload = json!({"token": token, "type": event["payload"]["type"]});

@@ -13,6 +13,8 @@ use crate::world::{Event, World};
 pub enum Act {
     /// Orders something on the downchannel: full name, dialogue, payload.
     Order(&'static str, Option<String>, Value),
+    /// Orders this alert to be as it shall be.
+    Arrange(String),
     /// Sends all alerts.
     List,
     /// Has heard enough of this utterance.
@@ -334,6 +336,11 @@ impl World {
     pub fn cloud_acts(&mut self, act: Act) {
         match act {
             Act::Order(name, dialogue, payload) => self.order(name, dialogue, payload),
+            Act::Arrange(token) => {
+                if let Some((name, payload)) = self.accounts.order(&token) {
+                    self.order(name, None, payload);
+                }
+            }
             Act::List => {
                 let (now, window) = (self.true_time(), self.settings.alerts.past_due_window);
                 let list = self.accounts.list(now, window);

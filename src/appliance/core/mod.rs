@@ -300,7 +300,7 @@ impl Core {
 
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Now) {
-        self.moment = now;
+        self.note_time(now);
         match input {
             Input::Up(up) => self.handle_up(up, now),
             Input::Rejected(error) => self.complain(error, now),
@@ -327,7 +327,7 @@ impl Core {
 
     /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.moment = now;
+        self.note_time(now);
         self.link.handle_timeout(now);
         self.presence_timeout(now);
         for effect in self.capture.handle_timeout(now.mono) {
@@ -439,7 +439,7 @@ impl Core {
     /// # Errors
     /// [`Refused::Unknown`] for a token that nobody knows.
     pub fn stop_alert(&mut self, token: &Token, now: Now) -> Result<(), Refused> {
-        self.moment = now;
+        self.note_time(now);
         let stopped = self.alerts.stop_pressed(Some(token), now);
         self.settle(now);
         stopped
@@ -450,7 +450,7 @@ impl Core {
     /// # Errors
     /// Why no request is made.
     pub fn request_text(&mut self, text: String, now: Now) -> Result<(), InputError> {
-        self.moment = now;
+        self.note_time(now);
         if let Some(refusal) = self.refusal("up/text") {
             return Err(refusal);
         }

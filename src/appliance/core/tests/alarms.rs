@@ -367,6 +367,26 @@ fn a_save_that_came_too_late_for_its_pairing_holds_up_none_of_the_next() {
 }
 
 #[test]
+fn a_clock_that_was_fast_for_a_while_costs_no_alert() {
+    let mut b = Bench::connected();
+    let payload = b.alert("t", 3600);
+    b.directive(Source::Downchannel, "Alerts.SetAlert", None, payload.clone());
+    b.settle();
+    b.step_clock(7200);
+    b.pass(30 * SECOND);
+    assert!(b.published("alert delete t"), "it seems to be missed");
+    b.settle();
+    b.step_clock(-7200);
+    b.pass(30 * SECOND);
+    assert!(b.event_named("Alerts.RequestSynchronizeAlert").is_some());
+    let list = json!({"allAlerts": [payload]});
+    b.directive(Source::Downchannel, "Alerts.SynchronizeAlert", None, list);
+    b.settle();
+    b.pass(3600 * SECOND);
+    assert!(b.published("alert ring t"), "{:?}", b.downs());
+}
+
+#[test]
 fn an_unknown_alert_is_named() {
     let mut b = Bench::connected();
     b.up(Up::Button(Button::StopAlert(Some("nobody".into()))));
