@@ -16,7 +16,7 @@ mod host;
 mod life;
 mod link;
 mod microphone;
-mod mp3;
+pub mod mp3;
 mod player;
 mod recording;
 mod settings;
