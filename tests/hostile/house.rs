@@ -32,7 +32,10 @@ pub struct House {
 impl House {
     /// With a victim, which has been served for a while.
     pub async fn build() -> Self {
-        let site = Site::build(Plan { appliances: 2, ..Plan::default() }).await;
+        let mut site = Site::build(Plan { appliances: 2, ..Plan::default() }).await;
+        let mosquitto = site.mosquitto.as_mut().unwrap();
+        mosquitto.configure(&shipped_limits());
+        mosquitto.restart();
         let log = File::create(site.dir.path().join("log")).unwrap();
         let gateway = Command::new(env!("CARGO_BIN_EXE_cic-gateway"))
             .arg("--config")
@@ -71,6 +74,20 @@ impl House {
             seen.push(latency);
         }
         panic!("served within {:?} before, now {seen:?}", self.before);
+    }
+
+    /// Once what was queued before it has been worked off. Its requests may be lost meanwhile.
+    pub async fn victim_is_served_again(&self) {
+        let end = Instant::now() + 3 * LIMIT;
+        loop {
+            self.victim.type_text("what time is it", None);
+            let first = |heard: &Heard| matches!(heard, Heard::FirstAudio { .. });
+            if self.victim.wait_for(first, Duration::from_secs(5)).await.is_some() {
+                break;
+            }
+            assert!(Instant::now() < end, "it is never served again");
+        }
+        self.victim_is_served().await;
     }
 
     /// After it.
@@ -119,4 +136,12 @@ impl Drop for House {
 pub async fn is_connected(appliance: &SimulatedAppliance) {
     let connected = |heard: &Heard| matches!(heard, Heard::Session(v) if v["state"] == "connected");
     appliance.wait_for(connected, LIMIT).await.expect("connected in time");
+}
+
+/// What the shipped configuration of Mosquitto limits.
+fn shipped_limits() -> String {
+    let shipped = std::fs::read_to_string("deploy/mosquitto/mosquitto.conf").unwrap();
+    let limits: Vec<_> = shipped.lines().filter(|line| line.starts_with("max_")).collect();
+    assert_eq!(limits.len(), 3, "{limits:?}");
+    limits.join("\n")
 }
