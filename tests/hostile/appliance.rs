@@ -196,7 +196,7 @@ async fn the_largest_packets_that_the_broker_takes() {
     options.set_max_packet_size(4 * 1024 * 1024, 4 * 1024 * 1024);
     let (client, mut events) = rumqttc::AsyncClient::new(options, 10);
     let topic = format!("cic/v1/{}/up/text", settings.id);
-    for _ in 0..150 {
+    for _ in 0..600 {
         let payload = vec![b'x'; LARGEST - topic.len() - 4];
         let qos = rumqttc::QoS::AtLeastOnce;
         client.publish(&topic, qos, false, payload).await.unwrap();
