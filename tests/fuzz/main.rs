@@ -16,7 +16,7 @@
 //! thousand mutations of it. `FUZZ_SECONDS=300` mutates each for so long, from another seed each
 //! time (`FUZZ_SEED=n` repeats one), and counts executions. With `cargo install cargo-bolero`,
 //! `cargo bolero test --engine libfuzzer --sanitizer NONE --test fuzz multipart` is guided by
-//! coverage. An input that breaks something is printed, and belongs into `regressions.rs`.
+//! coverage. An input that breaks something is printed, and belongs into `corpus.rs`.
 
 #![allow(clippy::unwrap_used)] // a test
 
@@ -24,7 +24,6 @@ mod corpus;
 mod files;
 mod home;
 mod mutate;
-mod regressions;
 mod wire;
 
 use std::{
@@ -60,7 +59,6 @@ fn fuzz(name: &str, corpus: Vec<Vec<u8>>, target: fn(&[u8])) {
         target(input);
     };
     corpus.iter().for_each(|input| run(input));
-    regressions::of(name).iter().for_each(|input| run(input));
     let seconds = number("FUZZ_SECONDS").map(Duration::from_secs);
     let seed = number("FUZZ_SEED").or(seconds.map(|_| rand::random())).unwrap_or(1);
     let (mut rng, start, mut done) = (SmallRng::seed_from_u64(seed), Instant::now(), 0_u64);

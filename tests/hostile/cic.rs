@@ -9,21 +9,26 @@ use cic_gateway::sim::{
 
 use crate::house::{House, LIMIT, is_connected};
 
+const TEXT: &str = "attack me";
+
 /// The other asks again and again; each answer is an attack. The victim is served meanwhile.
-async fn attack(fault: Fault, requests: usize) {
+async fn attack(fault: Fault, requests: usize) -> (House, SimulatedAppliance) {
     let mut house = House::build().await;
     let other = SimulatedAppliance::start(house.other().settings.clone()).unwrap();
     is_connected(&other).await;
     house.mark();
-    house.site.cic.inject([fault.on(Place::Event).when("attack me")]);
+    house.site.cic.inject([fault.on(Place::Event).when(TEXT)]);
     for _ in 0..requests {
-        other.type_text("attack me", None);
+        other.type_text(TEXT, None);
         // The dialogue begins, ends in one way or another, or the connection does.
         let moved = |heard: &Heard| matches!(heard, Heard::Dialogue(_) | Heard::Session(_));
         let _ = other.wait_for(moved, Duration::from_millis(50)).await;
     }
     house.victim_is_served().await;
+    let attacks = house.site.cic.seen().iter().filter(|seen| seen.text == TEXT).count();
+    assert!(attacks > 0, "CIC was asked");
     house.memory_is_bounded();
+    (house, other)
 }
 
 #[tokio::test]
@@ -43,7 +48,16 @@ async fn an_endless_error() {
 
 #[tokio::test]
 async fn a_million_tiny_frames() {
-    attack(Fault::TinyFrames(1_000_000), 1).await;
+    let (mut house, other) = attack(Fault::TinyFrames(1_000_000), 1).await;
+    // Read to the end, or ended.
+    let ends = |heard: &Heard| match heard {
+        Heard::Dialogue(value) => value["state"] == "idle",
+        Heard::Session(value) => value["state"] != "connected",
+        _ => false,
+    };
+    other.wait_for(ends, 2 * LIMIT).await.expect("it comes to an end");
+    house.victim_is_served().await;
+    house.memory_is_bounded();
 }
 
 #[tokio::test]
