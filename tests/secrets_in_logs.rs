@@ -89,7 +89,7 @@ impl Gateway {
         let mut secrets = Secrets::default();
         secrets.add("admin token", ADMIN);
         secrets.add("client secret", CLIENT);
-        secrets.add("store key", &site.config.store.secret_key.expose().to_owned());
+        secrets.add("store key", site.config.store.secret_key.expose());
         secrets.add("MQTT password", site.appliances[0].settings.password.expose());
         secrets.add("what was said", SAID);
         let http = format!("http://127.0.0.1:{port}");
