@@ -16,7 +16,11 @@ fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
 }
 
 pub fn directives() -> Vec<Vec<u8>> {
-    files("tests/cic-examples/directives")
+    let mut all = files("tests/cic-examples/directives");
+    all.extend(texts(&[
+        r#"{"directive": {"header": {"namespace": "N", "name": "X"}, "payload": {"x": "\ud800"}}}"#,
+    ]));
+    all
 }
 
 /// Each example as a part, some with an attachment, a preamble or a cut.
