@@ -19,6 +19,7 @@ pub fn directives() -> Vec<Vec<u8>> {
     let mut all = files("tests/cic-examples/directives");
     all.extend(texts(&[
         r#"{"directive": {"header": {"namespace": "N", "name": "X"}, "payload": {"x": "\ud800"}}}"#,
+        r#"{"directive": {"header": {"namespace": "N", "name": "X"}, "payload": {"x": 61e9990}}}"#,
     ]));
     all
 }
