@@ -27,7 +27,7 @@ mod life;
 mod link;
 mod media;
 mod microphone;
-mod mp3;
+pub mod mp3;
 mod player;
 mod recording;
 mod settings;
