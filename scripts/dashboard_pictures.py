@@ -44,7 +44,7 @@ def colours(panel):
     }
 
 
-def draw_lines(axes, panel, found, unit):
+def draw_lines(axes, panel, found, unit, span):
     defaults, own = panel["fieldConfig"]["defaults"], colours(panel)
     named = [
         (name_of(target, one["metric"]), one["values"])
@@ -59,18 +59,21 @@ def draw_lines(axes, panel, found, unit):
         axes.stackplot(times([(at, 0) for at in every]), rows, labels=[n for n, _ in named], alpha=0.5, colors=shades)
     else:
         for name, values in named:
-            axes.plot(times(values), [value for _, value in values], label=name, linewidth=1, color=own.get(name))
+            axes.plot(times(values), [value for _, value in values], ".-", markersize=3, label=name, linewidth=1, color=own.get(name))
     if defaults["custom"].get("scaleDistribution"):
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
     if named and panel["options"]["legend"]["showLegend"]:
         axes.legend(fontsize=5, ncol=4, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
+    if not any(found):
+        axes.text(0.5, 0.45, defaults["noValue"], ha="center", transform=axes.transAxes)
+    axes.set_xlim(span)
     axes.yaxis.set_major_formatter(lambda value, _: unit(value))
     axes.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M:%S"))
 
 
-def draw_stat(axes, panel, found, unit):
+def draw_stat(axes, panel, found, unit, span):
     axes.axis("off")
     defaults = panel["fieldConfig"]["defaults"]
     result = found[0] if found else []
@@ -92,7 +95,7 @@ def draw_stat(axes, panel, found, unit):
     axes.text(0.5, 0.4, text, ha="center", fontsize=16, color=colour.replace("yellow", "goldenrod"))
 
 
-def draw_bars(axes, panel, found, unit):
+def draw_bars(axes, panel, found, unit, span):
     totals = [(last(one["values"]), name_of(panel["targets"][0], one["metric"])) for one in found[0]] if found else []
     totals = sorted(total for total in totals if total[0] > 0)
     axes.barh([name for _, name in totals], [value for value, _ in totals])
@@ -103,7 +106,7 @@ def draw_bars(axes, panel, found, unit):
         axes.text(0.5, 0.4, "no data", ha="center")
 
 
-def draw_heatmap(axes, panel, found, unit):
+def draw_heatmap(axes, panel, found, unit, span):
     bounds = sorted(found[0], key=lambda one: float(one["metric"]["le"])) if found else []
     if not bounds:
         axes.text(0.5, 0.4, "no data", ha="center")
@@ -122,8 +125,15 @@ def draw_heatmap(axes, panel, found, unit):
 KINDS = {"timeseries": draw_lines, "stat": draw_stat, "bargauge": draw_bars, "heatmap": draw_heatmap}
 
 
+def span_of(dashboards):
+    """From the first to the last sample."""
+    every = [at for panels in dashboards.values() for _, found in panels for result in found for one in result for at in times(one["values"])]
+    return min(every), max(every)
+
+
 def draw(dashboards, folder):
     folder.mkdir(parents=True, exist_ok=True)
+    span = span_of(dashboards)
     for where, panels in dashboards.items():
         height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel, _ in panels)
         figure = plt.figure(figsize=(15, height * 0.42))
@@ -136,7 +146,7 @@ def draw(dashboards, folder):
             axes.set_title(panel["title"], fontsize=8, loc="left", weight="bold")
             axes.tick_params(labelsize=6)
             axes.grid(alpha=0.2)
-            KINDS[panel["type"]](axes, panel, found, UNITS[panel["fieldConfig"]["defaults"]["unit"]])
+            KINDS[panel["type"]](axes, panel, found, UNITS[panel["fieldConfig"]["defaults"]["unit"]], span)
         figure.savefig(folder / f"{where}.png", dpi=80)
         plt.close(figure)
         print(folder / f"{where}.png")
