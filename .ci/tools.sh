@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the steps of this folder: what they need beyond Rust, from the package registries.
 # Python and npm tools go to target/ci-tools, once.
 

@@ -340,7 +340,7 @@ mod tests {
     #[allow(clippy::unwrap_used)]
     fn the_reference_names_every_metric() {
         // Written anew with: UPDATE_DOCS=1 cargo test the_reference
-        let page = format!("{}\n{}", include_str!("metrics_head.md"), reference());
+        let page = format!("{}\n{}", include_str!("metrics_head.md.in"), reference());
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write("docs/metrics.md", &page).unwrap();
         }
