@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::{
     app::{self, Gateway},
     config::{self, Config},
+    notify::Notifier,
     telemetry::{
         logs::{self, LogFormat},
         metrics::Metrics,
@@ -135,7 +136,9 @@ fn log(filter: &str, format: LogFormat) -> Result<()> {
 
 async fn serve(config: &Config) -> Result<()> {
     let gateway = Gateway::start(config).await?;
+    let notifier = Notifier::ready(&gateway);
     told_to_stop().await.context("signals cannot be received")?;
+    notifier.stopping();
     tokio::select! {
         () = gateway.stop() => Ok(()),
         again = told_to_stop() => {
