@@ -14,6 +14,7 @@ use crate::{
     appliance::{
         alerts::AlertSettings,
         env::{Env, Handshakes},
+        feed::Feed,
     },
     cic::{
         auth::AuthClient, auth::AuthSettings, link::Policy, session, session::SessionSettings, tls,
@@ -46,6 +47,7 @@ pub struct Gateway {
     saving: JoinHandle<()>,
     store: SharedStore,
     metrics: Metrics,
+    feed: Feed,
     draining: watch::Sender<bool>,
     #[cfg(feature = "broker")]
     broker: Option<Broker>,
@@ -81,6 +83,7 @@ impl Gateway {
         let settings = link_settings(config, &store, embedded).await?;
         let (link, publisher) = Link::start(settings, router.handler(), metrics.clone());
         let (saver, saving) = Saver::start(store.clone());
+        let feed = Feed::default();
         let env = Rc::new(Env {
             publisher,
             store: store.clone(),
@@ -92,6 +95,7 @@ impl Gateway {
             handshakes: RefCell::new(Handshakes::per_second(HANDSHAKES_PER_SECOND)),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            feed: feed.clone(),
             topic_root: config.mqtt.topic_root.clone(),
             max_utterance: config.limits.max_utterance,
             linger: config.cic.linger,
@@ -103,7 +107,8 @@ impl Gateway {
         let connected = shard.connected();
         let ready = Ready { store: store.clone(), connected, draining: is_draining };
         let provisioning = provisioning(config, &store, clock)?;
-        let api = Api { provisioning, desk: shard.desk() };
+        let (desk, metrics_seen) = (shard.desk(), metrics.clone());
+        let api = Api { provisioning, desk, feed: feed.clone(), metrics: metrics_seen };
         let (listen, token) = (config.http.listen, &config.http.admin_token);
         let http = http::start(listen, token, metrics.clone(), Arc::new(ready), api)
             .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
@@ -114,6 +119,7 @@ impl Gateway {
             saving,
             store,
             metrics,
+            feed,
             draining,
             #[cfg(feature = "broker")]
             broker,
@@ -152,6 +158,7 @@ impl Gateway {
     pub async fn stop(self) {
         tracing::info!("gateway is stopping");
         self.draining.send_replace(true);
+        self.feed.close();
         self.shard.stop().await;
         // What the actors handed in last is written before the store closes.
         if tokio::time::timeout(STOP_SAVING, self.saving).await.is_err() {

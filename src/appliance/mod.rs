@@ -21,7 +21,7 @@
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
-//! | [`snapshot`] | what operators see |
+//! | [`snapshot`], [`feed`] | what operators see, and what changes of it |
 //! | [`recent`] | messages that a broker repeats |
 //! | [`complaints`] | `down/error`, at most ten in ten seconds |
 
@@ -36,6 +36,7 @@ pub mod core;
 pub mod dialogue;
 pub mod duties;
 pub mod env;
+pub mod feed;
 pub mod focus;
 pub mod ledger;
 pub mod message;

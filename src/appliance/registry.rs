@@ -17,6 +17,7 @@ use super::{
         Stop,
     },
     env::Env,
+    feed::What,
     ledger::Kept,
     recent::Recent,
 };
@@ -67,6 +68,7 @@ impl Registry {
             if !keep {
                 let (done, _) = oneshot::channel();
                 entry.addr.do_send(Stop { done });
+                self.env.show(id, What::Removed);
             }
             keep
         });
@@ -80,6 +82,7 @@ impl Registry {
                 }
                 None => {
                     any_new = true;
+                    self.env.show(&id, What::Added);
                     let shared = Shared::default();
                     shared.tokens.replace(record.tokens.clone());
                     shared.kept.replace(kept.remove(&id).unwrap_or_default());

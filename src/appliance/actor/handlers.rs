@@ -83,8 +83,8 @@ impl Handler<Stop> for ApplianceActor {
 impl Handler<Inspect> for ApplianceActor {
     type Result = ();
 
-    fn handle(&mut self, Inspect(reply): Inspect, _: &mut Self::Context) {
-        let _ = reply.send(self.core.snapshot(self.env.clock.now()));
+    fn handle(&mut self, Inspect { whole, reply }: Inspect, _: &mut Self::Context) {
+        let _ = reply.send(self.core.snapshot(whole, self.env.clock.now()));
     }
 }
 

@@ -52,7 +52,12 @@ pub struct BrokerLost;
 /// Asks how the appliance is.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Inspect(pub oneshot::Sender<Snapshot>);
+pub struct Inspect {
+    /// With its context.
+    pub whole: bool,
+    /// Told how it is.
+    pub reply: oneshot::Sender<Snapshot>,
+}
 
 /// Presses the stop button of an alert.
 #[derive(Message)]

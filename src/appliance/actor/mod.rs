@@ -26,6 +26,7 @@ use super::{
     alerts::Phase,
     core::{Core, CoreSettings, Input, Measure, Output, SaveResult},
     env::Env,
+    feed::What,
     ledger::Save,
     message::{Down, SessionState},
 };
@@ -67,6 +68,7 @@ pub struct ApplianceActor {
     timer: Option<(Instant, SpawnHandle)>,
     publications: Vec<Publication>,
     state: Option<SessionState>,
+    online: bool,
     stopping: Option<oneshot::Sender<()>>,
     over: bool,
 }
@@ -110,6 +112,7 @@ impl ApplianceActor {
             timer: None,
             publications: Vec::new(),
             state: None,
+            online: false,
             stopping: None,
             over: false,
         }
@@ -138,6 +141,7 @@ impl ApplianceActor {
             }
         }
         self.note_kept();
+        self.note_presence();
         self.schedule(ctx);
         self.stop_if_idle(ctx);
     }
@@ -149,7 +153,26 @@ impl ApplianceActor {
             self.kept_changes = changes;
             self.shared.kept.replace(self.core.kept());
             let counts = self.core.alert_counts();
+            if self.alert_counts != counts {
+                self.show(|| What::Alerts { count: counts.iter().sum() });
+            }
             self.env.count_alerts(std::mem::replace(&mut self.alert_counts, counts), counts);
+        }
+    }
+
+    fn note_presence(&mut self) {
+        let online = self.core.is_online();
+        if std::mem::replace(&mut self.online, online) != online {
+            self.show(|| What::Presence { online });
+        }
+    }
+
+    /// Shows operators a change, if any of them watches.
+    fn show<W: Into<Option<What>>>(&self, what: impl FnOnce() -> W) {
+        if self.env.feed.is_watched()
+            && let Some(what) = what().into()
+        {
+            self.env.show(&self.id, what);
         }
     }
 
@@ -179,6 +202,7 @@ impl ApplianceActor {
         if let Down::Session { state, .. } = down {
             self.env.count_state(self.state.replace(*state), Some(*state));
         }
+        self.show(|| What::of(down));
         native::encode(&self.env.topic_root, &self.id, down, &mut self.publications);
         for publication in self.publications.drain(..) {
             if self.env.publisher.publish(publication).is_err() {

@@ -419,8 +419,13 @@ impl Core {
         counts
     }
 
-    /// How the appliance is, for operators.
-    pub fn snapshot(&self, now: Now) -> Snapshot {
+    /// Whether the appliance says that it is there.
+    pub fn is_online(&self) -> bool {
+        self.presence.is_online()
+    }
+
+    /// How the appliance is, for operators; `whole`: with its context.
+    pub fn snapshot(&mut self, whole: bool, now: Now) -> Snapshot {
         Snapshot {
             online: self.presence.is_online(),
             session: self.presence.session(self.link.state(), now),
@@ -428,6 +433,8 @@ impl Core {
             alerts: self.alerts.iter().cloned().collect(),
             unsent_events: self.outbox.kept().count(),
             errors: self.last_errors.to_vec(),
+            focus: self.focus.places(),
+            context: if whole { self.whole_context(now) } else { Vec::new() },
         }
     }
 
