@@ -17,7 +17,7 @@ use cic_gateway::{
     secret::Secret,
     sim::{
         appliance::{ApplianceSettings, Heard, MqttVersion, SimulatedAppliance, read_wav},
-        cic::{Fault, SimSettings, SimulatedCic, scenario::embedded},
+        cic::{Fault, Place, SimSettings, SimulatedCic, scenario::embedded},
     },
     store::provision::{self, NewAppliance},
 };
@@ -278,7 +278,7 @@ async fn garbage_from_an_appliance_is_named_and_disturbs_nothing(kind: Kind) {
 
 async fn rubbish_from_cic_is_skipped_piece_by_piece(kind: Kind) {
     let house = House::build(kind).await;
-    house.cic.inject([Fault::Rubbish]);
+    house.cic.inject([Fault::Rubbish.on(Place::Event).when("what time")]);
     house.speaker.type_text("what time is it", None);
     assert_eq!(house.played().await, answer("time"));
     house.idle().await;
@@ -294,7 +294,7 @@ async fn rubbish_from_cic_is_skipped_piece_by_piece(kind: Kind) {
 
 async fn an_answer_that_is_cut_off_is_announced(kind: Kind) {
     let house = House::build(kind).await;
-    house.cic.inject([Fault::TruncatedAnswer]);
+    house.cic.inject([Fault::TruncatedAnswer.on(Place::Event).when("sing")]);
     house.speaker.type_text("sing", None);
     let error = house.error("attachment_incomplete").await;
     assert!(error["contentId"].is_string());
@@ -304,8 +304,8 @@ async fn an_answer_that_is_cut_off_is_announced(kind: Kind) {
 
 async fn a_lost_connection_comes_back_and_a_refused_token_is_renewed(kind: Kind) {
     let house = House::build(kind).await;
-    house.cic.inject([Fault::Goaway]);
-    house.speaker.type_text("what time is it", None);
+    house.cic.inject([Fault::Goaway.on(Place::Event).when("good night")]);
+    house.speaker.type_text("good night", None);
     house.error("not_connected").await;
     house.session("connected").await;
     house.cic.expire_tokens();

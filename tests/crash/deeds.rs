@@ -63,13 +63,16 @@ impl World {
 }
 
 async fn live(home: &Home, cic: &SimulatedCic, mut rng: StdRng) {
+    // What is asked for aloud is set in the response, and could cross on its way a list that does
+    // not have it yet: no client can make sense of that.
+    let talks = rng.random_bool(0.5);
     loop {
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..PAUSE))).await;
-        act(home, cic, &mut rng);
+        act(home, cic, talks, &mut rng);
     }
 }
 
-fn act(home: &Home, cic: &SimulatedCic, rng: &mut StdRng) {
+fn act(home: &Home, cic: &SimulatedCic, talks: bool, rng: &mut StdRng) {
     let device = home.device();
     let alerts = cic.alerts(device);
     let one = alerts.choose(rng).cloned();
@@ -123,11 +126,11 @@ fn act(home: &Home, cic: &SimulatedCic, rng: &mut StdRng) {
             alerts.iter().filter(|alert| alert.kind == kind).for_each(touch);
             cic.clear_alerts(device, kind);
         }
-        (94..96, _) => {
+        (94.., _) if talks => home.appliance.type_text("set a timer for one second", None),
+        _ => {
             home.log().write("synchronised by app", "*");
             cic.synchronize_alerts(device);
         }
-        _ => home.appliance.type_text("set a timer for one second", None),
     }
 }
 

@@ -310,8 +310,9 @@ impl Alerts {
                 self.tell(AlertAction::Stop, &alert);
                 self.effects.push_back(Effect::Report(Report::new("AlertStopped", &alert)));
             }
-            self.end_by_order(&alert);
+            // Told before it is kept: whoever carries this out learns from it which alert is gone.
             self.tell(AlertAction::Delete, &alert);
+            self.end_by_order(&alert);
             self.effects.push_back(Effect::Became(alert.kind, "deleted"));
         }
         for alert in self.live.values().cloned().collect::<Vec<_>>() {

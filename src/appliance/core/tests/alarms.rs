@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::bench::Bench;
 use crate::{
     appliance::{
+        alerts,
         core::{Input, Output, SaveResult},
-        ledger::Save,
+        ledger::{Save, Step},
         message::{Button, SessionState, Up},
     },
     cic::message::{CloseReason, Outcome, RequestKey, Source},
@@ -229,6 +230,24 @@ fn what_is_over_is_told_again_in_the_next_life() {
     b.settle();
     b.up(Up::Status { online: true, retained: false });
     assert!(b.published("alert set gone") && !b.published("alert delete gone"));
+}
+
+#[test]
+fn a_stopped_one_that_is_deleted_before_another_order_is_remembered_as_gone() {
+    let mut b = Bench::connected();
+    b.set_alert("a", 1);
+    b.settle();
+    b.pass(2 * SECOND);
+    b.settle();
+    let payload = json!({"token": "a", "type": "TIMER"});
+    b.directive(Source::Downchannel, "Alerts.StopAlert", None, payload.clone());
+    b.settle();
+    b.directive(Source::Downchannel, "Alerts.DeleteAlert", None, payload);
+    b.set_alert("b", 3600);
+    b.saved(SaveResult::Kept);
+    let save = b.last_save().expect("the other order");
+    let removed = |step: &Step| matches!(step, Step::Alert(alerts::Step::Remove(_)));
+    assert!(!save.steps.iter().any(removed), "{save:?}");
 }
 
 #[test]
