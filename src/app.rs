@@ -78,7 +78,7 @@ impl Gateway {
         #[cfg(feature = "broker")]
         let embedded = broker.as_ref().map(Broker::local_addr);
         #[cfg(not(feature = "broker"))]
-        let embedded = None;
+        let embedded: Option<SocketAddr> = None;
         let router = Router::default();
         let settings = link_settings(config, &store, embedded).await?;
         let (link, publisher) = Link::start(settings, router.handler(), metrics.clone());
@@ -112,7 +112,8 @@ impl Gateway {
         let (listen, token) = (config.http.listen, &config.http.admin_token);
         let http = http::start(listen, token, metrics.clone(), Arc::new(ready), api)
             .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
-        tracing::info!(http = %http.addr, "gateway started");
+        let broker_addr = embedded.map(tracing::field::display);
+        tracing::info!(http = %http.addr, broker = broker_addr, "gateway started");
         Ok(Self {
             http,
             shard,

@@ -5,7 +5,10 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema, Type},
+};
 
 use super::{
     Answer, State, parse,
@@ -45,6 +48,33 @@ pub(super) struct Event {
     /// What.
     #[serde(flatten)]
     what: Kind,
+}
+
+/// One event of the stream, as its fields are read.
+struct Sent;
+
+impl PartialSchema for Sent {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let nothing = ObjectBuilder::new().max_properties(Some(0));
+        let news = OneOfBuilder::new().item(Event::schema()).item(nothing);
+        let data = text()
+            .content_media_type("application/json")
+            .content_schema(Some(news))
+            .description(Some("What has changed; `{}` for `reset`."));
+        ObjectBuilder::new()
+            .property("event", text().description(Some("`kind` of the change, or `reset`.")))
+            .property("id", text().description(Some("For `Last-Event-ID`.")))
+            .property("data", data)
+            .required("id")
+            .into()
+    }
+}
+
+impl ToSchema for Sent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Event::schemas(schemas);
+    }
 }
 
 /// What has changed.
@@ -87,9 +117,9 @@ enum Kind {
     params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "Where to go on.")),
     responses((
         status = 200,
-        description = "Events without end; `data` of each is JSON as described.",
+        description = "Events without end.",
         content_type = "text/event-stream",
-        body = Event,
+        body = Sent,
     )),
 )]
 pub(super) async fn watch(
