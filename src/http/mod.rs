@@ -6,10 +6,12 @@
 //! | `api/` | `/api/v1` |
 //! | `admin.rs` | who may use it |
 //! | `openapi.rs` | the description of all this, and the routes that are made from it |
+//! | `console.rs` | the page for people |
 //! | `problem.rs` | how errors are answered |
 
 mod admin;
 pub mod api;
+mod console;
 mod openapi;
 mod problem;
 
@@ -83,6 +85,7 @@ pub fn start(
             .app_data(web::QueryConfig::default().error_handler(|error, _| {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into()
             }))
+            .configure(console::routes)
             .service(v1.default_service(web::to(not_found)))
             .default_service(web::to(not_found));
         rest.into_iter().fold(app, |app, resource| app.service(resource))
