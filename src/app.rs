@@ -28,7 +28,7 @@ use crate::{
     secret::Secret,
     shard::{Router, Shard},
     store::{self, SharedStore, doings::Saver},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, traces::Traces},
 };
 
 /// Handshakes with CIC a second, over all appliances of a process.
@@ -48,6 +48,7 @@ pub struct Gateway {
     store: SharedStore,
     metrics: Metrics,
     feed: Feed,
+    traces: Option<Traces>,
     draining: watch::Sender<bool>,
     #[cfg(feature = "broker")]
     broker: Option<Broker>,
@@ -84,6 +85,7 @@ impl Gateway {
         let (link, publisher) = Link::start(settings, router.handler(), metrics.clone());
         let (saver, saving) = Saver::start(store.clone());
         let feed = Feed::default();
+        let traces = traces(config)?;
         let env = Rc::new(Env {
             publisher,
             store: store.clone(),
@@ -96,6 +98,7 @@ impl Gateway {
             clock: clock.clone(),
             metrics: metrics.clone(),
             feed: feed.clone(),
+            tracer: traces.as_ref().map(Traces::tracer),
             topic_root: config.mqtt.topic_root.clone(),
             max_utterance: config.limits.max_utterance,
             linger: config.cic.linger,
@@ -121,6 +124,7 @@ impl Gateway {
             store,
             metrics,
             feed,
+            traces,
             draining,
             #[cfg(feature = "broker")]
             broker,
@@ -174,9 +178,23 @@ impl Gateway {
         #[cfg(not(feature = "broker"))]
         let broker = std::future::ready(());
         let store = tokio::time::timeout(STOP_STORE, self.store.close());
-        let _ = tokio::join!(broker, self.http.stop(), store);
+        let traces = async {
+            if let Some(traces) = self.traces {
+                traces.stop().await;
+            }
+        };
+        let _ = tokio::join!(broker, self.http.stop(), store, traces);
         tracing::info!("gateway stopped");
     }
+}
+
+fn traces(config: &Config) -> Result<Option<Traces>> {
+    let telemetry = &config.telemetry;
+    if telemetry.otlp_endpoint.is_empty() {
+        return Ok(None);
+    }
+    let traces = Traces::start(&telemetry.otlp_endpoint, telemetry.otlp_ratio);
+    Ok(Some(traces.context("telemetry.otlp_endpoint cannot be used")?))
 }
 
 /// Opens the store that the configuration names.

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use opentelemetry_sdk::trace::SdkTracer;
+
 use super::{
     alerts::{AlertSettings, Phase},
     core::Measure,
@@ -55,6 +57,8 @@ pub struct Env {
     pub metrics: Metrics,
     /// What operators watch.
     pub feed: Feed,
+    /// What makes the spans of traces, if somebody collects them.
+    pub tracer: Option<SdkTracer>,
     /// `mqtt.topic_root`.
     pub topic_root: String,
     /// `limits.max_utterance`.

@@ -22,6 +22,7 @@
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
 //! | [`snapshot`], [`feed`] | what operators see, and what changes of it |
+//! | [`trace`] | where the time of a dialogue goes |
 //! | [`recent`] | messages that a broker repeats |
 //! | [`complaints`] | `down/error`, at most ten in ten seconds |
 
@@ -47,3 +48,4 @@ pub mod recent;
 pub mod registry;
 pub mod snapshot;
 pub mod speech;
+pub mod trace;

@@ -20,8 +20,10 @@ use super::{
     feed::What,
     ledger::Kept,
     recent::Recent,
+    trace::Way,
 };
 use crate::{
+    clock::mono,
     ids::{ApplianceId, UtteranceId},
     mqtt::{Inbound, link::Taken, native, topics},
     store,
@@ -125,7 +127,11 @@ impl Registry {
             topic: rest.to_owned(),
             payload: inbound.payload.clone(),
             retained: inbound.retained,
-            received: inbound.received,
+            way: Way {
+                received: inbound.received,
+                queued: mono(),
+                traceparent: inbound.traceparent.clone(),
+            },
         };
         match entry.addr.try_send(message) {
             Ok(()) => {
@@ -163,8 +169,9 @@ impl Registry {
             let mut entry = self.spawn(record, old.shared, true);
             for (topic, payload) in &old.retained {
                 let (topic, payload) = (topic.clone(), payload.clone());
-                let (retained, received) = (true, self.env.clock.now().mono);
-                entry.addr.do_send(FromAppliance { topic, payload, retained, received });
+                let now = self.env.clock.now().mono;
+                let way = Way { received: now, queued: now, traceparent: None };
+                entry.addr.do_send(FromAppliance { topic, payload, retained: true, way });
             }
             entry.retained = old.retained;
             self.entries.insert(id, entry);

@@ -87,6 +87,7 @@ impl Bench {
             retained: false,
             repeated: false,
             received: std::time::Instant::now(),
+            traceparent: None,
         }
     }
 
@@ -147,6 +148,7 @@ fn env(store: &SharedStore, publisher: &Publisher, metrics: &Metrics) -> Rc<Env>
         handshakes: RefCell::new(Handshakes::per_second(200)),
         clock: Arc::new(SystemClock),
         feed: Feed::default(),
+        tracer: None,
         metrics: metrics.clone(),
         topic_root: "cic/v1".into(),
         max_utterance: Duration::from_secs(60),

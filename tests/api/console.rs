@@ -35,7 +35,7 @@ async fn the_page_and_all_that_it_loads_come_from_the_gateway_without_the_token(
         seen.insert(path);
         let text = response.text().await.unwrap();
         assert!(!text.contains("s3cret") && !text.contains("https://"), "nothing from elsewhere");
-        wanted.extend(paths(&text).difference(&seen).cloned().filter(|path| is_asset(path)));
+        wanted.extend(paths(&text).difference(&seen).filter(|path| is_asset(path)).cloned());
     }
     assert!(seen.contains("/console/appliance.js") && seen.contains("/console.css"), "{seen:?}");
     house.gateway.stop().await;

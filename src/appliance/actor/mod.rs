@@ -16,7 +16,7 @@ mod tokens;
 
 use std::{
     rc::Rc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
@@ -29,6 +29,7 @@ use super::{
     feed::What,
     ledger::Save,
     message::{Down, SessionState},
+    trace::DialogueTraces,
 };
 use crate::{
     cic::{
@@ -69,6 +70,8 @@ pub struct ApplianceActor {
     publications: Vec<Publication>,
     state: Option<SessionState>,
     online: bool,
+    /// Only if somebody collects them.
+    traces: Option<DialogueTraces>,
     stopping: Option<oneshot::Sender<()>>,
     over: bool,
 }
@@ -97,6 +100,8 @@ impl ApplianceActor {
         if respawned {
             core.distrust_store();
         }
+        let tracer = env.tracer.clone();
+        let traces = tracer.map(|tracer| DialogueTraces::new(tracer, appliance.id.clone()));
         Self {
             id: appliance.id,
             env,
@@ -113,6 +118,7 @@ impl ApplianceActor {
             publications: Vec::new(),
             state: None,
             online: false,
+            traces,
             stopping: None,
             over: false,
         }
@@ -128,6 +134,9 @@ impl ApplianceActor {
             match output {
                 Output::Down(down) => self.publish(&down),
                 Output::Session(command) => {
+                    if let Some(traces) = &mut self.traces {
+                        traces.told(&command);
+                    }
                     if let Some((_, commands)) = &self.session {
                         // A closed channel means that `Closed` is on its way.
                         let _ = commands.send(command);
@@ -139,6 +148,9 @@ impl ApplianceActor {
                 Output::Save(save) => self.save(save, ctx),
                 Output::Measure(measure) => self.env.measure(measure),
             }
+        }
+        if let Some(traces) = &mut self.traces {
+            traces.handled();
         }
         self.note_kept();
         self.note_presence();
@@ -203,11 +215,15 @@ impl ApplianceActor {
             self.env.count_state(self.state.replace(*state), Some(*state));
         }
         self.show(|| What::of(down));
+        let began = self.traces.is_some().then(SystemTime::now);
         native::encode(&self.env.topic_root, &self.id, down, &mut self.publications);
         for publication in self.publications.drain(..) {
             if self.env.publisher.publish(publication).is_err() {
                 self.env.measure(Measure::Dropped("mqtt_backlog"));
             }
+        }
+        if let (Some(traces), Some(began)) = (&mut self.traces, began) {
+            traces.said(down, began);
         }
     }
 
