@@ -269,3 +269,28 @@ async fn what_an_appliance_traces_by_itself_goes_on_in_its_trace_whatever_the_ra
     let whole = format!("{spans:?}");
     assert!(!whole.contains("what time"), "what was said is nobody's business");
 }
+
+#[actix_web::test]
+async fn an_interrupted_dialogue_says_so_and_a_second_turn_goes_on_in_its_trace() {
+    let house = House::build(1.0).await;
+    house.speaker.type_text("tell me a story", None);
+    house.hears(|heard| matches!(heard, Heard::FirstAudio { .. })).await;
+    house.speaker.type_text("order a pizza", None);
+    let asks = |heard: &Heard| matches!(heard, Heard::Capture(v) if v["action"] == "listen");
+    let (_, asked) = house.speaker.wait_for(asks, LIMIT).await.expect("in time");
+    let Heard::Capture(question) = asked else { unreachable!("that was waited for") };
+    house.speaker.type_text("a large one", question["expectSpeechId"].as_str().map(str::to_owned));
+    house.is_answered().await;
+    let spans = house.end().await;
+    let (old, new): (Vec<Span>, Vec<Span>) = {
+        let first = spans.iter().filter(|span| span.name == "dialogue");
+        let first = first.min_by_key(|span| span.start_time_unix_nano).unwrap().trace_id.clone();
+        spans.into_iter().partition(|span| span.trace_id == first)
+    };
+    let ((old, _), (new, turns)) = (tree(&old), tree(&new));
+    assert!(attribute(old, "cic.superseded").is_some(), "{old:?}");
+    assert_eq!(attribute(new, "cic.superseded"), None);
+    for name in ["mqtt receive", "queueing", "upload", "first directive", "first audio"] {
+        assert_eq!(turns[name].len(), 2, "{name}");
+    }
+}

@@ -50,9 +50,7 @@ pub struct DialogueTraces {
 #[derive(Debug)]
 struct Beginning {
     way: Option<Way>,
-    is_speech: bool,
     handled: SystemTime,
-    key: Option<RequestKey>,
 }
 
 /// One dialogue.
@@ -66,6 +64,7 @@ struct Trace {
     began: SystemTime,
     /// Since when the user waits.
     waits: SystemTime,
+    is_aborted: bool,
     has_directive: bool,
     has_audio: bool,
     publishes: usize,
@@ -81,21 +80,18 @@ impl DialogueTraces {
 
     /// The appliance asks for something; call [`DialogueTraces::handled`] once that is handled.
     pub fn heard(&mut self, up: &Up, way: Way) {
-        let is_speech = match up {
-            Up::Recognize(_) => true,
-            Up::Text { .. } => false,
-            _ => return,
-        };
-        self.begins(is_speech, Some(way));
+        if matches!(up, Up::Recognize(_) | Up::Text { .. }) {
+            self.begins(Some(way));
+        }
     }
 
     /// Somebody else asks in the appliance's place.
     pub fn asked(&mut self) {
-        self.begins(false, None);
+        self.begins(None);
     }
 
-    fn begins(&mut self, is_speech: bool, way: Option<Way>) {
-        self.beginning = Some(Beginning { way, is_speech, handled: SystemTime::now(), key: None });
+    fn begins(&mut self, way: Option<Way>) {
+        self.beginning = Some(Beginning { way, handled: SystemTime::now() });
     }
 
     /// What was asked has been handled.
@@ -103,19 +99,15 @@ impl DialogueTraces {
         self.beginning = None;
     }
 
-    /// The session is told something.
-    pub fn told(&mut self, command: &Command) {
-        match (command, &mut self.beginning) {
-            (Command::OpenUpload { key, .. }, Some(new)) if new.is_speech => new.key = Some(*key),
-            (Command::Event { key, .. }, Some(new)) if !new.is_speech && new.key.is_none() => {
-                new.key = Some(*key);
-            }
-            (Command::FinishUpload { key }, _) => {
+    /// The session is told something that belongs to this dialogue.
+    pub fn told(&mut self, command: &Command, dialogue: Option<&DialogRequestId>) {
+        match command {
+            Command::OpenUpload { key, .. } => self.begin(*key, dialogue, "speech"),
+            Command::Event { key, .. } => self.begin(*key, dialogue, "text"),
+            Command::FinishUpload { key } => {
                 self.of(*key, |trace, _| trace.waits = SystemTime::now());
             }
-            (Command::Abort { key }, _) => {
-                self.of(*key, |trace, tracer| trace.upload_ended(tracer, Some("aborted")));
-            }
+            Command::Abort { key } => self.of(*key, |trace, tracer| trace.aborted(tracer)),
             _ => {}
         }
     }
@@ -140,7 +132,6 @@ impl DialogueTraces {
     pub fn said(&mut self, down: &Down, began: SystemTime) {
         match down {
             Down::Dialogue { state: DialogueState::Idle, .. } => self.open.clear(),
-            Down::Dialogue { dialog_request_id: Some(id), .. } => self.turn(id),
             Down::CaptureStop { reason, .. } => self.capture_stopped(*reason),
             Down::Cancel { dialog_request_id: Some(id), .. } => self.superseded(id),
             Down::Directive { directive, attachments } => {
@@ -157,21 +148,19 @@ impl DialogueTraces {
         }
     }
 
-    /// The dialogue that was begun has its id now.
-    fn turn(&mut self, id: &DialogRequestId) {
-        let Some(Beginning { way, is_speech, handled, key: Some(key) }) = self.beginning.take()
-        else {
-            return;
-        };
+    /// A request goes out, as the first one of its dialogue or as another turn (dialogue 5).
+    fn begin(&mut self, key: RequestKey, dialogue: Option<&DialogRequestId>, input: &'static str) {
+        let Some(id) = dialogue else { return }; // of no request
+        let Some(Beginning { way, handled }) = self.beginning.take() else { return };
+        self.forget_aborted();
         let at = |moment: Instant| SystemTime::now() - mono().saturating_duration_since(moment);
         let times = way.as_ref().map(|way| (at(way.received), at(way.queued)));
         let trace = match self.open.iter().position(|trace| trace.id == *id) {
-            // Another turn of it (dialogue 5).
             Some(place) => self.open.remove(place).again(key, handled),
             None => {
                 let parent = traces::parent(way.and_then(|way| way.traceparent).as_deref());
                 let start = times.map_or(handled, |(received, _)| received);
-                self.root(id, &parent, start, is_speech, key, handled)
+                Trace::new(id, key, self.root(id, &parent, start, input), handled)
             }
         };
         if let Some((received, queued)) = times {
@@ -189,29 +178,21 @@ impl DialogueTraces {
         id: &DialogRequestId,
         parent: &Context,
         start: SystemTime,
-        is_speech: bool,
-        key: RequestKey,
-        began: SystemTime,
-    ) -> Trace {
-        let input = if is_speech { "speech" } else { "text" };
+        input: &'static str,
+    ) -> Context {
         let builder = self.tracer.span_builder("dialogue").with_kind(SpanKind::Server);
         let builder = builder.with_start_time(start).with_attributes([
             KeyValue::new("cic.dialog_request_id", id.to_string()),
             KeyValue::new("cic.input", input),
             KeyValue::new("cic.appliance", self.appliance.to_string()),
         ]);
-        let root = parent.with_span(builder.start_with_context(&self.tracer, parent));
-        Trace {
-            id: id.clone(),
-            root,
-            key,
-            upload: Some(began),
-            began,
-            waits: began,
-            has_directive: false,
-            has_audio: false,
-            publishes: 0,
-            contents: Vec::new(),
+        parent.with_span(builder.start_with_context(&self.tracer, parent))
+    }
+
+    /// Those whose request a newer one has replaced before it was sent.
+    fn forget_aborted(&mut self) {
+        for trace in self.open.extract_if(.., |trace| trace.is_aborted) {
+            trace.superseded();
         }
     }
 
@@ -232,8 +213,7 @@ impl DialogueTraces {
     /// A newer dialogue has taken its place.
     fn superseded(&mut self, id: &DialogRequestId) {
         if let Some(place) = self.open.iter().position(|trace| trace.id == *id) {
-            let trace = self.open.remove(place);
-            trace.root.span().set_attribute(KeyValue::new("cic.superseded", true));
+            self.open.remove(place).superseded();
         }
     }
 
@@ -259,9 +239,35 @@ impl DialogueTraces {
 }
 
 impl Trace {
+    fn new(id: &DialogRequestId, key: RequestKey, root: Context, began: SystemTime) -> Self {
+        Self {
+            id: id.clone(),
+            root,
+            key,
+            upload: Some(began),
+            began,
+            waits: began,
+            is_aborted: false,
+            has_directive: false,
+            has_audio: false,
+            publishes: 0,
+            contents: Vec::new(),
+        }
+    }
+
+    /// Another turn of it.
     fn again(self, key: RequestKey, began: SystemTime) -> Self {
-        let (upload, has_directive, has_audio) = (Some(began), false, false);
-        Self { key, upload, began, waits: began, has_directive, has_audio, ..self }
+        let Self { id, root, publishes, contents, .. } = self;
+        Self { publishes, contents, ..Self::new(&id, key, root, began) }
+    }
+
+    fn superseded(self) {
+        self.root.span().set_attribute(KeyValue::new("cic.superseded", true));
+    }
+
+    fn aborted(&mut self, tracer: &SdkTracer) {
+        self.is_aborted = true;
+        self.upload_ended(tracer, Some("aborted"));
     }
 
     fn upload_ended(&mut self, tracer: &SdkTracer, failure: Option<&'static str>) {

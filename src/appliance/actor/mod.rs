@@ -135,7 +135,7 @@ impl ApplianceActor {
                 Output::Down(down) => self.publish(&down),
                 Output::Session(command) => {
                     if let Some(traces) = &mut self.traces {
-                        traces.told(&command);
+                        traces.told(&command, self.core.dialogue_of(&command));
                     }
                     if let Some((_, commands)) = &self.session {
                         // A closed channel means that `Closed` is on its way.

@@ -63,7 +63,7 @@ use crate::{
         message::{Command, Notice, RequestKey},
     },
     clock::Now,
-    ids::{Token, UtteranceId},
+    ids::{DialogRequestId, Token, UtteranceId},
     profile::Profile,
 };
 use farewells::Farewells;
@@ -392,6 +392,16 @@ impl Core {
     pub fn is_busy(&self) -> bool {
         let asks = self.requests.values().any(Request::is_recognize);
         asks || self.outbox.is_sending() || self.ledger.is_busy()
+    }
+
+    /// The dialogue that a command's request began or went on with.
+    pub fn dialogue_of(&self, command: &Command) -> Option<&DialogRequestId> {
+        match command {
+            Command::OpenUpload { key, .. } | Command::Event { key, .. } => {
+                self.requests.get(key)?.dialogue.as_ref()
+            }
+            _ => None,
+        }
     }
 
     /// What outlives this core: the alerts, and what CIC has not heard of them.
