@@ -15,7 +15,7 @@ use cic_gateway::{
     config,
     sim::{
         appliance::{ApplianceSettings, Heard, SimulatedAppliance, read_wav},
-        cic::{SimSettings, SimulatedCic, scenario::embedded},
+        cic::{Scenario, SimSettings, SimulatedCic, scenario::embedded},
     },
 };
 use opentelemetry_proto::tonic::{
@@ -109,9 +109,17 @@ struct House {
 impl House {
     /// With a speaker that is connected; this part of the dialogues is traced.
     async fn build(ratio: f64) -> Self {
+        Self::build_with(ratio, Collector::start(), "").await
+    }
+
+    async fn build_with(ratio: f64, collector: Collector, fault: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (dir, collector) = (tempfile::tempdir().unwrap(), Collector::start());
-        let cic = SimulatedCic::start(SimSettings::default()).unwrap();
+        let (dir, mut scenario) = (tempfile::tempdir().unwrap(), Scenario::builtin());
+        if !fault.is_empty() {
+            scenario.add_fault(fault).unwrap();
+        }
+        let settings = SimSettings { scenario, ..SimSettings::default() };
+        let cic = SimulatedCic::start(settings).unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
         std::fs::write(path("ca.pem"), cic.ca_pem().unwrap()).unwrap();
         let text = format!(
@@ -293,4 +301,28 @@ async fn an_interrupted_dialogue_says_so_and_a_second_turn_goes_on_in_its_trace(
     for name in ["mqtt receive", "queueing", "upload", "first directive", "first audio"] {
         assert_eq!(turns[name].len(), 2, "{name}");
     }
+}
+
+#[actix_web::test]
+async fn a_dialogue_that_fails_has_the_status_error() {
+    let fault = r#"{ on = "event", when = "story", kind = "reset-event" }"#;
+    let house = House::build_with(1.0, Collector::start(), fault).await;
+    house.speaker.type_text("tell me a story", None);
+    house.hears(|heard| matches!(heard, Heard::Error(_))).await;
+    let spans = house.end().await;
+    let (root, children) = tree(&spans);
+    assert_eq!(root.status.as_ref().unwrap().code(), StatusCode::Error);
+    assert!(!children.contains_key("first directive"));
+}
+
+#[actix_web::test]
+async fn a_collector_that_is_not_there_disturbs_nobody() {
+    let (gone, (_, requests)) = (TcpListener::bind("127.0.0.1:0").unwrap(), mpsc::channel());
+    let addr = gone.local_addr().unwrap();
+    drop(gone);
+    let house = House::build_with(1.0, Collector { addr, requests }, "").await;
+    house.speaker.type_text("what time is it", None);
+    house.is_answered().await;
+    let ended = tokio::time::timeout(LIMIT, house.end()).await;
+    assert!(ended.is_ok_and(|spans| spans.is_empty()));
 }
