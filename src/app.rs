@@ -14,6 +14,7 @@ use crate::{
     appliance::{
         alerts::AlertSettings,
         env::{Env, Handshakes},
+        feed::Feed,
     },
     cic::{
         auth::AuthClient, auth::AuthSettings, link::Policy, session, session::SessionSettings, tls,
@@ -27,7 +28,7 @@ use crate::{
     secret::Secret,
     shard::{Router, Shard},
     store::{self, SharedStore, doings::Saver},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, traces::Traces},
 };
 
 /// Handshakes with CIC a second, over all appliances of a process.
@@ -46,6 +47,8 @@ pub struct Gateway {
     saving: JoinHandle<()>,
     store: SharedStore,
     metrics: Metrics,
+    feed: Feed,
+    traces: Option<Traces>,
     draining: watch::Sender<bool>,
     #[cfg(feature = "broker")]
     broker: Option<Broker>,
@@ -76,11 +79,13 @@ impl Gateway {
         #[cfg(feature = "broker")]
         let embedded = broker.as_ref().map(Broker::local_addr);
         #[cfg(not(feature = "broker"))]
-        let embedded = None;
+        let embedded: Option<SocketAddr> = None;
         let router = Router::default();
         let settings = link_settings(config, &store, embedded).await?;
         let (link, publisher) = Link::start(settings, router.handler(), metrics.clone());
         let (saver, saving) = Saver::start(store.clone());
+        let feed = Feed::default();
+        let traces = traces(config)?;
         let env = Rc::new(Env {
             publisher,
             store: store.clone(),
@@ -92,6 +97,8 @@ impl Gateway {
             handshakes: RefCell::new(Handshakes::per_second(HANDSHAKES_PER_SECOND)),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            feed: feed.clone(),
+            tracer: traces.as_ref().map(Traces::tracer),
             topic_root: config.mqtt.topic_root.clone(),
             max_utterance: config.limits.max_utterance,
             linger: config.cic.linger,
@@ -103,17 +110,21 @@ impl Gateway {
         let connected = shard.connected();
         let ready = Ready { store: store.clone(), connected, draining: is_draining };
         let provisioning = provisioning(config, &store, clock)?;
-        let api = Api { provisioning, desk: shard.desk() };
+        let (desk, metrics_seen) = (shard.desk(), metrics.clone());
+        let api = Api { provisioning, desk, feed: feed.clone(), metrics: metrics_seen };
         let (listen, token) = (config.http.listen, &config.http.admin_token);
         let http = http::start(listen, token, metrics.clone(), Arc::new(ready), api)
             .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
-        tracing::info!(http = %http.addr, "gateway started");
+        let broker_addr = embedded.map(tracing::field::display);
+        tracing::info!(http = %http.addr, broker = broker_addr, "gateway started");
         Ok(Self {
             http,
             shard,
             saving,
             store,
             metrics,
+            feed,
+            traces,
             draining,
             #[cfg(feature = "broker")]
             broker,
@@ -152,6 +163,7 @@ impl Gateway {
     pub async fn stop(self) {
         tracing::info!("gateway is stopping");
         self.draining.send_replace(true);
+        self.feed.close();
         self.shard.stop().await;
         // What the actors handed in last is written before the store closes.
         if tokio::time::timeout(STOP_SAVING, self.saving).await.is_err() {
@@ -166,9 +178,23 @@ impl Gateway {
         #[cfg(not(feature = "broker"))]
         let broker = std::future::ready(());
         let store = tokio::time::timeout(STOP_STORE, self.store.close());
-        let _ = tokio::join!(broker, self.http.stop(), store);
+        let traces = async {
+            if let Some(traces) = self.traces {
+                traces.stop().await;
+            }
+        };
+        let _ = tokio::join!(broker, self.http.stop(), store, traces);
         tracing::info!("gateway stopped");
     }
+}
+
+fn traces(config: &Config) -> Result<Option<Traces>> {
+    let telemetry = &config.telemetry;
+    if telemetry.otlp_endpoint.is_empty() {
+        return Ok(None);
+    }
+    let traces = Traces::start(&telemetry.otlp_endpoint, telemetry.otlp_ratio);
+    Ok(Some(traces.context("telemetry.otlp_endpoint cannot be used")?))
 }
 
 /// Opens the store that the configuration names.

@@ -17,10 +17,13 @@ use super::{
         Stop,
     },
     env::Env,
+    feed::What,
     ledger::Kept,
     recent::Recent,
+    trace::Way,
 };
 use crate::{
+    clock::mono,
     ids::{ApplianceId, UtteranceId},
     mqtt::{Inbound, link::Taken, native, topics},
     store,
@@ -67,6 +70,7 @@ impl Registry {
             if !keep {
                 let (done, _) = oneshot::channel();
                 entry.addr.do_send(Stop { done });
+                self.env.show(id, What::Removed);
             }
             keep
         });
@@ -80,6 +84,7 @@ impl Registry {
                 }
                 None => {
                     any_new = true;
+                    self.env.show(&id, What::Added);
                     let shared = Shared::default();
                     shared.tokens.replace(record.tokens.clone());
                     shared.kept.replace(kept.remove(&id).unwrap_or_default());
@@ -123,7 +128,11 @@ impl Registry {
             topic: rest.to_owned(),
             payload: inbound.payload.clone(),
             retained: inbound.retained,
-            received: inbound.received,
+            way: Way {
+                received: inbound.received,
+                queued: mono(),
+                traceparent: inbound.traceparent.clone(),
+            },
         };
         match entry.addr.try_send(message) {
             Ok(()) => {
@@ -161,8 +170,9 @@ impl Registry {
             let mut entry = self.spawn(record, old.shared, true);
             for (topic, payload) in &old.retained {
                 let (topic, payload) = (topic.clone(), payload.clone());
-                let (retained, received) = (true, self.env.clock.now().mono);
-                entry.addr.do_send(FromAppliance { topic, payload, retained, received });
+                let now = self.env.clock.now().mono;
+                let way = Way { received: now, queued: now, traceparent: None };
+                entry.addr.do_send(FromAppliance { topic, payload, retained: true, way });
             }
             entry.retained = old.retained;
             self.entries.insert(id, entry);

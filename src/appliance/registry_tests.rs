@@ -10,6 +10,7 @@ use crate::{
         actor::{Crash, Inspect, MAILBOX},
         alerts::{self, Alert, AlertSettings, Phase},
         env::Handshakes,
+        feed::Feed,
         ledger::{Save, Step},
         snapshot::Snapshot,
     },
@@ -86,12 +87,13 @@ impl Bench {
             retained: false,
             repeated: false,
             received: std::time::Instant::now(),
+            traceparent: None,
         }
     }
 
     async fn snapshot(&self) -> Option<Snapshot> {
         let (reply, replied) = oneshot::channel();
-        self.registry.addr(&self.id)?.try_send(Inspect(reply)).ok()?;
+        self.registry.addr(&self.id)?.try_send(Inspect { whole: false, reply }).ok()?;
         replied.await.ok()
     }
 
@@ -145,6 +147,8 @@ fn env(store: &SharedStore, publisher: &Publisher, metrics: &Metrics) -> Rc<Env>
         link: Policy::default(),
         handshakes: RefCell::new(Handshakes::per_second(200)),
         clock: Arc::new(SystemClock),
+        feed: Feed::default(),
+        tracer: None,
         metrics: metrics.clone(),
         topic_root: "cic/v1".into(),
         max_utterance: Duration::from_secs(60),

@@ -3,7 +3,7 @@
 //! No label carries an appliance id, a token or a text. A labelled family appears with its first
 //! sample. Cloning is cheap: every field shares its family.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -211,6 +211,17 @@ impl Metrics {
             ),
             registry: r.registry.clone(),
         }
+    }
+
+    /// What a gauge with one label says, by that label.
+    pub fn by_label(&self, gauge: &IntGaugeVec) -> BTreeMap<String, i64> {
+        let families = gauge.collect();
+        let samples = families.iter().flat_map(|family| family.get_metric());
+        let labelled = samples.filter_map(|sample| {
+            let label = sample.get_label().first()?.value().to_owned();
+            Some((label, sample.get_gauge().get_value() as i64))
+        });
+        labelled.collect()
     }
 
     /// The Prometheus text exposition of everything.

@@ -262,7 +262,7 @@ impl World {
         let Some(process) = &self.process else { return };
         let size = format!("{:?}", process.core).len();
         assert!(size < 3_000_000, "P5: the core prints as {size} bytes");
-        assert!(process.core.snapshot(self.now()).unsent_events <= 1000, "P5: the outbox");
+        assert!(process.core.snapshot(true, self.now()).unsent_events <= 1000, "P5: the outbox");
     }
 
     /// What CIC, the store, the core and the appliance do not agree about.
@@ -270,7 +270,7 @@ impl World {
         let (now, window) = (self.true_time(), self.settings.alerts.past_due_window);
         self.accounts.expire(now, window);
         let process = self.process.as_ref()?;
-        let shown = process.core.snapshot(self.now());
+        let shown = process.core.snapshot(true, self.now());
         let live = |phase: Phase| matches!(phase, Phase::Set | Phase::Ringing);
         let core: BTreeMap<_, _> = shown
             .alerts

@@ -100,7 +100,7 @@ impl World {
         let Some(process) = self.process.take() else { return };
         self.tell(|| "the process dies".into());
         self.writings_end();
-        self.checker.note_orphans(&process.core.snapshot(self.now()), &self.store);
+        self.checker.note_orphans(&process.core.snapshot(true, self.now()), &self.store);
         self.session_dropped(process.session);
         // What was published may not have left the machine.
         let cut = self.at + self.ms(0..30);

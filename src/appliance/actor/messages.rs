@@ -1,13 +1,15 @@
 //! What an appliance's actor can be told.
 
-use std::{cell::RefCell, time::Instant};
+use std::cell::RefCell;
 
 use actix::Message;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    appliance::{alerts::Refused, ledger::Kept, message::InputError, snapshot::Snapshot},
+    appliance::{
+        alerts::Refused, ledger::Kept, message::InputError, snapshot::Snapshot, trace::Way,
+    },
     ids::{Token, UtteranceId},
     store::{self, Tokens},
 };
@@ -22,8 +24,8 @@ pub struct FromAppliance {
     pub payload: Bytes,
     /// Sent from the broker's memory.
     pub retained: bool,
-    /// When it was read from the broker's socket.
-    pub received: Instant,
+    /// How it came here.
+    pub way: Way,
 }
 
 /// The appliance's record in the store has changed.
@@ -52,7 +54,12 @@ pub struct BrokerLost;
 /// Asks how the appliance is.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Inspect(pub oneshot::Sender<Snapshot>);
+pub struct Inspect {
+    /// With its context.
+    pub whole: bool,
+    /// Told how it is.
+    pub reply: oneshot::Sender<Snapshot>,
+}
 
 /// Presses the stop button of an alert.
 #[derive(Message)]

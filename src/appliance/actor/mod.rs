@@ -16,7 +16,7 @@ mod tokens;
 
 use std::{
     rc::Rc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
@@ -26,8 +26,10 @@ use super::{
     alerts::Phase,
     core::{Core, CoreSettings, Input, Measure, Output, SaveResult},
     env::Env,
+    feed::What,
     ledger::Save,
     message::{Down, SessionState},
+    trace::DialogueTraces,
 };
 use crate::{
     cic::{
@@ -67,6 +69,9 @@ pub struct ApplianceActor {
     timer: Option<(Instant, SpawnHandle)>,
     publications: Vec<Publication>,
     state: Option<SessionState>,
+    online: bool,
+    /// Only if somebody collects them.
+    traces: Option<DialogueTraces>,
     stopping: Option<oneshot::Sender<()>>,
     over: bool,
 }
@@ -95,6 +100,8 @@ impl ApplianceActor {
         if respawned {
             core.distrust_store();
         }
+        let tracer = env.tracer.clone();
+        let traces = tracer.map(|tracer| DialogueTraces::new(tracer, appliance.id.clone()));
         Self {
             id: appliance.id,
             env,
@@ -110,6 +117,8 @@ impl ApplianceActor {
             timer: None,
             publications: Vec::new(),
             state: None,
+            online: false,
+            traces,
             stopping: None,
             over: false,
         }
@@ -125,6 +134,9 @@ impl ApplianceActor {
             match output {
                 Output::Down(down) => self.publish(&down),
                 Output::Session(command) => {
+                    if let Some(traces) = &mut self.traces {
+                        traces.told(&command, self.core.dialogue_of(&command));
+                    }
                     if let Some((_, commands)) = &self.session {
                         // A closed channel means that `Closed` is on its way.
                         let _ = commands.send(command);
@@ -137,7 +149,11 @@ impl ApplianceActor {
                 Output::Measure(measure) => self.env.measure(measure),
             }
         }
+        if let Some(traces) = &mut self.traces {
+            traces.handled();
+        }
         self.note_kept();
+        self.note_presence();
         self.schedule(ctx);
         self.stop_if_idle(ctx);
     }
@@ -149,7 +165,26 @@ impl ApplianceActor {
             self.kept_changes = changes;
             self.shared.kept.replace(self.core.kept());
             let counts = self.core.alert_counts();
+            if self.alert_counts != counts {
+                self.show(|| What::Alerts { count: counts.iter().sum() });
+            }
             self.env.count_alerts(std::mem::replace(&mut self.alert_counts, counts), counts);
+        }
+    }
+
+    fn note_presence(&mut self) {
+        let online = self.core.is_online();
+        if std::mem::replace(&mut self.online, online) != online {
+            self.show(|| What::Presence { online });
+        }
+    }
+
+    /// Shows operators a change, if any of them watches.
+    fn show<W: Into<Option<What>>>(&self, what: impl FnOnce() -> W) {
+        if self.env.feed.is_watched()
+            && let Some(what) = what().into()
+        {
+            self.env.show(&self.id, what);
         }
     }
 
@@ -179,11 +214,16 @@ impl ApplianceActor {
         if let Down::Session { state, .. } = down {
             self.env.count_state(self.state.replace(*state), Some(*state));
         }
+        self.show(|| What::of(down));
+        let began = self.traces.is_some().then(SystemTime::now);
         native::encode(&self.env.topic_root, &self.id, down, &mut self.publications);
         for publication in self.publications.drain(..) {
             if self.env.publisher.publish(publication).is_err() {
                 self.env.measure(Measure::Dropped("mqtt_backlog"));
             }
+        }
+        if let (Some(traces), Some(began)) = (&mut self.traces, began) {
+            traces.said(down, began);
         }
     }
 

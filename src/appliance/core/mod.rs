@@ -63,7 +63,7 @@ use crate::{
         message::{Command, Notice, RequestKey},
     },
     clock::Now,
-    ids::{Token, UtteranceId},
+    ids::{DialogRequestId, Token, UtteranceId},
     profile::Profile,
 };
 use farewells::Farewells;
@@ -394,6 +394,16 @@ impl Core {
         asks || self.outbox.is_sending() || self.ledger.is_busy()
     }
 
+    /// The dialogue that a command's request began or went on with.
+    pub fn dialogue_of(&self, command: &Command) -> Option<&DialogRequestId> {
+        match command {
+            Command::OpenUpload { key, .. } | Command::Event { key, .. } => {
+                self.requests.get(key)?.dialogue.as_ref()
+            }
+            _ => None,
+        }
+    }
+
     /// What outlives this core: the alerts, and what CIC has not heard of them. What is still on
     /// its way to the store has not happened, and CIC must not be told that it has.
     pub fn kept(&self) -> Kept {
@@ -422,8 +432,13 @@ impl Core {
         counts
     }
 
-    /// How the appliance is, for operators.
-    pub fn snapshot(&self, now: Now) -> Snapshot {
+    /// Whether the appliance says that it is there.
+    pub fn is_online(&self) -> bool {
+        self.presence.is_online()
+    }
+
+    /// How the appliance is, for operators; `whole`: with its context.
+    pub fn snapshot(&mut self, whole: bool, now: Now) -> Snapshot {
         Snapshot {
             online: self.presence.is_online(),
             session: self.presence.session(self.link.state(), now),
@@ -431,6 +446,8 @@ impl Core {
             alerts: self.alerts.iter().cloned().collect(),
             unsent_events: self.outbox.kept().count(),
             errors: self.last_errors.to_vec(),
+            focus: self.focus.places(),
+            context: if whole { self.whole_context(now) } else { Vec::new() },
         }
     }
 

@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     mqtt::{Inbound, topics},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, traces::TRACEPARENT},
 };
 
 /// First and longest wait before the broker is dialled again.
@@ -295,6 +295,7 @@ impl Poller {
             retained: publish.retain,
             repeated: publish.dup,
             received: crate::clock::mono(),
+            traceparent: traceparent(&publish),
         };
         // Behind something of the same appliance that waits, everything but audio waits too.
         if publish.qos != QoS::AtMostOnce && self.waits(&inbound.topic) {
@@ -392,4 +393,10 @@ impl Poller {
 
 fn filter(path: String) -> Filter {
     Filter::new(path, QoS::AtLeastOnce)
+}
+
+fn traceparent(publish: &Publish) -> Option<Box<str>> {
+    let mut properties = publish.properties.as_ref()?.user_properties.iter();
+    let (_, span) = properties.find(|(name, _)| name == TRACEPARENT)?;
+    Some(span.as_str().into())
 }
