@@ -6,6 +6,7 @@ pub mod cli;
 pub mod house;
 pub mod logs;
 pub mod pki;
+pub mod proxy;
 pub mod scripted;
 pub mod site;
 

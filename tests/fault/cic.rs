@@ -1,0 +1,212 @@
+//! What CIC does wrong, request by request: the user hears what became of the request, the session
+//! comes back by itself, and the next dialogue works.
+
+use std::time::Duration;
+
+use cic_gateway::sim::{
+    appliance::{Heard, read_wav},
+    cic::{ErrorBody, Fault, Place, SimSettings, scenario::embedded},
+};
+
+use crate::{
+    house::{House, Speaker, wary},
+    support::site::Plan,
+};
+
+const STATUSES: [u16; 7] = [400, 401, 412, 429, 500, 503, 418];
+
+/// What the user notices of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Notices {
+    /// Nothing: it is answered in full.
+    Nothing,
+    /// `down/error` with this code.
+    Error(&'static str),
+    /// One or the other, as the flood is survived or not.
+    Either(&'static str),
+}
+use Notices::{Either, Error, Nothing};
+
+fn patient(appliances: usize) -> Plan {
+    let sim = SimSettings { channel_interval: Duration::ZERO, ..SimSettings::default() };
+    Plan { sim, appliances, ..wary() }
+}
+
+/// Each row concerns an appliance of its own.
+async fn typed(rows: &[(Fault, Notices)]) {
+    let house = House::build(patient(rows.len().max(2))).await;
+    for (number, (fault, notices)) in rows.iter().enumerate() {
+        println!("a typed request meets {fault:?}");
+        let speaker = house.arrive(number).await;
+        let text = format!("row {number} of the table");
+        house.site.cic.inject([fault.on(Place::Event)]);
+        speaker.0.type_text(&text, None);
+        notice(&speaker, *notices).await;
+        println!(
+            "seen {:?}",
+            house
+                .site
+                .cic
+                .seen()
+                .iter()
+                .map(|s| format!("{} {}", &s.device[..2], s.name))
+                .collect::<Vec<_>>()
+        );
+        house.recovers(number, &speaker).await;
+    }
+    house.gateway.stop().await;
+}
+
+async fn notice(speaker: &Speaker, notices: Notices) {
+    let ends = |heard: &Heard| matches!(heard, Heard::Played { .. } | Heard::Error(_));
+    let heard = speaker.heard(ends).await;
+    match (notices, &heard) {
+        (Nothing, Heard::Played { .. }) => {}
+        (Error(code), Heard::Error(error)) if error["code"] == code => {}
+        (Either(_), Heard::Played { .. }) => {}
+        (Either(code), Heard::Error(error)) if error["code"] == code => {}
+        _ => panic!("{notices:?} expected, {heard:?} heard"),
+    }
+}
+
+#[actix_web::test]
+async fn a_typed_request_that_is_refused_is_said_to_be_and_the_next_one_works() {
+    let error = |status| if status == 401 { Nothing } else { Error("busy") };
+    let rows = STATUSES.map(|status| (Fault::EventStatus(status), error(status)));
+    typed(&rows).await;
+}
+
+#[actix_web::test]
+async fn a_refusal_may_say_anything_or_nothing() {
+    let rows = [ErrorBody::Json, ErrorBody::Empty, ErrorBody::Endless];
+    typed(&rows.map(|body| (Fault::EventRefused(503, body), Error("busy")))).await;
+}
+
+#[actix_web::test]
+async fn an_answer_that_is_maimed_is_carried_out_as_far_as_it_goes() {
+    typed(&[
+        (Fault::TruncatedAnswer, Error("attachment_incomplete")),
+        (Fault::NoClosingDelimiter, Error("attachment_incomplete")),
+        (Fault::Trickled, Nothing),
+        (Fault::Rubbish, Nothing),
+        (Fault::LateAnswer(Duration::from_secs(2)), Nothing),
+    ])
+    .await;
+}
+
+#[actix_web::test]
+async fn a_connection_that_is_lost_comes_back() {
+    typed(&[
+        (Fault::ResetEvent, Error("not_connected")),
+        (Fault::Goaway, Error("not_connected")),
+        (Fault::TcpReset, Error("not_connected")),
+        (Fault::BlackHole, Error("not_connected")),
+        (Fault::GracefulGoaway, Nothing),
+        (Fault::HeaderBomb(20 * 1024), Error("not_connected")),
+        (Fault::HeaderBomb(256 * 1024), Error("not_connected")),
+        (Fault::EmptyFrames(200), Error("not_connected")),
+        (Fault::TinyFrames(20_000), Either("not_connected")),
+    ])
+    .await;
+}
+
+#[actix_web::test]
+async fn a_downchannel_that_is_lost_comes_back() {
+    let house = House::build(patient(2)).await;
+    for (number, fault) in [Fault::ResetChannel, Fault::EndChannel].into_iter().enumerate() {
+        let speaker = house.arrive(number).await;
+        house.site.cic.inject([fault.on(Place::Event).when("lose it")]);
+        speaker.0.type_text("lose it", None);
+        speaker.session("disconnected").await;
+        speaker.session("connected").await;
+        house.recovers(number, &speaker).await;
+    }
+    house.gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn a_downchannel_that_is_refused_is_asked_for_again() {
+    let faults = [
+        Fault::NoHello,
+        Fault::LateHello(Duration::from_secs(1)),
+        Fault::LateHello(Duration::from_secs(3600)),
+        Fault::ResetChannel,
+        Fault::EndChannel,
+        Fault::Goaway,
+        Fault::GracefulGoaway,
+        Fault::TcpReset,
+        Fault::BlackHole,
+        Fault::Trickled,
+        Fault::TinyFrames(2000),
+        Fault::EmptyFrames(200),
+        Fault::HeaderBomb(20 * 1024),
+        Fault::HeaderBomb(256 * 1024),
+    ];
+    let statuses = STATUSES.map(Fault::ChannelStatus);
+    let rows: Vec<_> = faults.into_iter().chain(statuses).collect();
+    let mut plan = patient(rows.len());
+    plan.cic += "connect_timeout = \"2s\"\n";
+    let house = House::build(plan).await;
+    for (number, fault) in rows.into_iter().enumerate() {
+        println!("a downchannel meets {fault:?}");
+        house.site.cic.inject([fault.on(Place::Channel)]);
+        let speaker = house.arrive(number).await;
+        house.recovers(number, &speaker).await;
+    }
+    house.gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn a_connection_that_fails_from_the_beginning_is_tried_again() {
+    let faults = [Fault::TcpReset, Fault::BlackHole];
+    let mut plan = patient(faults.len());
+    plan.cic += "connect_timeout = \"2s\"\n";
+    let house = House::build(plan).await;
+    for (number, fault) in faults.into_iter().enumerate() {
+        house.site.cic.inject([fault.on(Place::Connection)]);
+        let speaker = house.arrive(number).await;
+        house.recovers(number, &speaker).await;
+    }
+    house.gateway.stop().await;
+}
+
+/// Says a recording; the upload meets the fault, and the microphone is switched off.
+async fn spoken(rows: &[(Fault, bool)]) {
+    let house = House::build(patient(rows.len().max(2))).await;
+    let pcm = read_wav(embedded("speech/story.wav").unwrap()).unwrap();
+    for (number, (fault, answered)) in rows.iter().enumerate() {
+        println!("a spoken request meets {fault:?}");
+        let speaker = house.arrive(number).await;
+        house.site.cic.inject([fault.on(Place::Event)]);
+        let utterance = speaker.0.say(pcm.clone(), None);
+        let stopped = speaker
+            .heard(|heard| {
+                matches!(heard, Heard::Capture(v) if v["action"] == "stop" && v["utterance"] == utterance)
+            })
+            .await;
+        let Heard::Capture(stopped) = stopped else { unreachable!() };
+        assert_eq!(stopped["reason"] == "recognized", *answered, "{stopped}");
+        house.recovers(number, &speaker).await;
+    }
+    house.gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn an_upload_that_is_refused_stops_the_microphone_and_the_next_request_works() {
+    spoken(&STATUSES.map(|status| (Fault::EventStatus(status), false))).await;
+}
+
+#[actix_web::test]
+async fn an_upload_that_is_cut_off_stops_the_microphone_and_the_next_request_works() {
+    spoken(&[
+        (Fault::ResetUpload(8000), false),
+        (Fault::ResetEvent, false),
+        (Fault::Goaway, false),
+        (Fault::TcpReset, false),
+        (Fault::BlackHole, false),
+        (Fault::GracefulGoaway, true),
+        (Fault::ResetChannel, false),
+        (Fault::EndChannel, false),
+    ])
+    .await;
+}
