@@ -76,7 +76,9 @@ async fn a_connection_on_which_no_request_goes_through_is_given_up_although_ping
             bench.cic.inject([fault]);
             let mut session = bench.connected().await;
             let reason = loop {
-                send(&session, &report());
+                // It may have been given up between two requests.
+                let metadata = report().to_string().into();
+                let _ = session.commands.send(Command::Event { key: KEY, metadata });
                 let over = |n: &Notice| matches!(n, Notice::Finished { .. } | Notice::Closed(_));
                 match until(&mut session, over).await.pop() {
                     Some(Notice::Closed(reason)) => break reason,

@@ -3,16 +3,21 @@
 
 use std::time::Duration;
 
-use cic_gateway::sim::{
-    appliance::{Heard, read_wav},
-    cic::{ErrorBody, Fault, Place, SimSettings, scenario::embedded},
+use cic_gateway::{
+    appliance::alerts::AlertKind,
+    sim::{
+        appliance::{Heard, read_wav},
+        cic::{CloudAlert, ErrorBody, Fault, NewAlert, Place, SimSettings, scenario::embedded},
+    },
 };
+use jiff::Timestamp;
 
 use crate::{
-    house::{House, Speaker, wary},
+    house::{House, LIMIT, Speaker, wary},
     support::site::Plan,
 };
 
+const NEVER: Duration = Duration::from_secs(3600);
 const STATUSES: [u16; 7] = [400, 401, 412, 429, 500, 503, 418];
 
 /// What the user notices of a request.
@@ -42,16 +47,6 @@ async fn typed(rows: &[(Fault, Notices)]) {
         house.site.cic.inject([fault.on(Place::Event)]);
         speaker.0.type_text(&text, None);
         notice(&speaker, *notices).await;
-        println!(
-            "seen {:?}",
-            house
-                .site
-                .cic
-                .seen()
-                .iter()
-                .map(|s| format!("{} {}", &s.device[..2], s.name))
-                .collect::<Vec<_>>()
-        );
         house.recovers(number, &speaker).await;
     }
     house.gateway.stop().await;
@@ -90,6 +85,8 @@ async fn an_answer_that_is_maimed_is_carried_out_as_far_as_it_goes() {
         (Fault::Trickled, Nothing),
         (Fault::Rubbish, Nothing),
         (Fault::LateAnswer(Duration::from_secs(2)), Nothing),
+        (Fault::ChangeSettings(1), Nothing),
+        (Fault::ChangeSettings(1 << 30), Nothing),
     ])
     .await;
 }
@@ -205,8 +202,102 @@ async fn an_upload_that_is_cut_off_stops_the_microphone_and_the_next_request_wor
         (Fault::TcpReset, false),
         (Fault::BlackHole, false),
         (Fault::GracefulGoaway, true),
+        (Fault::ChangeSettings(16), true),
+        (Fault::EarlyAnswer, true),
         (Fault::ResetChannel, false),
         (Fault::EndChannel, false),
     ])
     .await;
+}
+
+/// CIC lets in so little that nothing comes of the recording: it is given up when two seconds of it
+/// wait, not when the user is hoarse.
+#[actix_web::test]
+async fn an_upload_that_cic_does_not_take_stops_the_microphone_and_the_session_lives() {
+    let (house, speaker) = house_with(Fault::SlowReader { window: 8192, pause: NEVER }).await;
+    let pcm = read_wav(embedded("speech/story.wav").unwrap()).unwrap();
+    speaker.0.say([pcm.clone(), pcm.clone(), pcm].concat(), None);
+    speaker.error("audio_overflow").await;
+    speaker.recovers().await;
+    house.gateway.stop().await;
+}
+
+/// The first connection meets the fault.
+async fn house_with(fault: Fault) -> (House, Speaker) {
+    let house = House::build(patient(2)).await;
+    house.site.cic.inject([fault.on(Place::Connection)]);
+    let speaker = house.switch_on(0);
+    speaker.session("connected").await;
+    (house, speaker)
+}
+
+/// PINGs are answered, requests are not: "connected" would be a lie.
+async fn is_noticed_and_replaced(fault: Fault) {
+    let (house, speaker) = house_with(fault).await;
+    let session = async {
+        let session = speaker.session("disconnected").await;
+        assert!(session["reason"].as_str().unwrap().contains("answers no request"), "{session}");
+        speaker.session("connected").await;
+    };
+    session.await;
+    speaker.recovers().await;
+    assert_eq!(house.metric("cic_session_errors_total{reason=\"stalled\"}"), Some(1.0));
+    house.gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn a_connection_with_room_for_the_downchannel_alone_is_replaced() {
+    is_noticed_and_replaced(Fault::OneStream).await;
+}
+
+#[actix_web::test]
+async fn a_connection_that_takes_no_byte_is_replaced() {
+    is_noticed_and_replaced(Fault::SlowReader { window: 0, pause: NEVER }).await;
+}
+
+#[actix_web::test]
+async fn an_attachment_that_never_ends_is_given_up() {
+    let (house, speaker) = House::with_speaker(patient(1)).await;
+    house.site.cic.inject([Fault::EndlessAttachment.on(Place::Event).when("sing")]);
+    speaker.0.type_text("sing", None);
+    speaker.error("attachment_incomplete").await;
+    speaker.recovers().await;
+    house.gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn an_answer_that_never_comes_is_given_up() {
+    let (house, speaker) = House::with_speaker(patient(1)).await;
+    house.site.cic.inject([Fault::LateAnswer(NEVER).on(Place::Event).when("sing")]);
+    speaker.0.type_text("sing", None);
+    speaker.error("not_connected").await;
+    speaker.recovers().await;
+    house.gateway.stop().await;
+}
+
+/// What must not be lost is kept through every refusal that may pass, and given up only when CIC
+/// says that it is wrong.
+#[actix_web::test]
+async fn an_event_that_must_not_be_lost_is_sent_again_until_cic_takes_it() {
+    let house = House::build(patient(STATUSES.len())).await;
+    for (number, status) in STATUSES.into_iter().enumerate() {
+        println!("SetAlertSucceeded is answered with {status}");
+        let speaker = house.arrive(number).await;
+        house.site.cic.inject([Fault::EventStatus(status).on(Place::Event)]);
+        let device = &house.site.appliances[number].device;
+        let later = Timestamp::now() + Duration::from_secs(3600);
+        let token = house.site.cic.set_alert(device, &NewAlert::new(AlertKind::Timer, later));
+        if matches!(status, 400 | 418) {
+            let refused = "cic_events_total{name=\"SetAlertSucceeded\",namespace=\"Alerts\",\
+                           result=\"refused\"}";
+            house.until_metric(refused, |count| count >= 1.0).await;
+        } else {
+            let confirmed =
+                |all: &[CloudAlert]| all.iter().any(|a| a.token == token && a.confirmed);
+            let alerts = house.site.cic.wait_for_alerts(device, confirmed, LIMIT).await;
+            assert!(alerts.is_some(), "{status}");
+        }
+        house.recovers(number, &speaker).await;
+    }
+    house.gateway.stop().await;
 }

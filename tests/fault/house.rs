@@ -61,25 +61,35 @@ impl House {
     /// An appliance is switched on; returns once its session is connected and CIC has heard what
     /// it hears of every new session.
     pub async fn arrive(&self, number: usize) -> Speaker {
-        let known = &self.site.appliances[number];
-        let device = known.device.clone();
-        let speaker = Speaker(SimulatedAppliance::start(known.settings.clone()).unwrap());
+        let speaker = self.switch_on(number);
         speaker.session("connected").await;
-        self.reported(&device, "Alerts.RequestSynchronizeAlert").await;
+        let device = &self.site.appliances[number].device;
+        self.reported(device, "Settings.RequestVersionSpec").await;
         speaker
+    }
+
+    /// An appliance is switched on.
+    pub fn switch_on(&self, number: usize) -> Speaker {
+        let settings = self.site.appliances[number].settings.clone();
+        Speaker(SimulatedAppliance::start(settings).unwrap())
     }
 
     /// The next dialogue works, whatever it takes, and nothing of it is under way any more.
     pub async fn recovers(&self, number: usize, speaker: &Speaker) {
         let device = &self.site.appliances[number].device;
-        let finished = || {
-            let name = "SpeechSynthesizer.SpeechFinished";
-            let fits = |seen: &&SeenEvent| seen.device == *device && seen.name == name;
+        let count = |name: &str| {
+            let fits = |seen: &&SeenEvent| seen.device == *device && seen.name.ends_with(name);
             self.site.cic.seen().iter().filter(fits).count()
         };
-        let before = finished();
+        let before = count(".SpeechFinished");
         speaker.recovers().await;
-        until(async || (finished() > before).then_some(())).await;
+        let is_quiet = || {
+            let ended = count(".SpeechFinished") + count(".SpeechStopped");
+            count(".SpeechFinished") > before
+                && ended >= count(".SpeechStarted")
+                && count(".RequestVersionSpec") >= count(".RequestSynchronizeAlert")
+        };
+        until(async || is_quiet().then_some(())).await;
     }
 
     /// Waits until CIC has been told this.

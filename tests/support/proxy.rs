@@ -136,8 +136,7 @@ async fn pump(
     mut orders: watch::Receiver<Order>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let Ok(length @ 1..) = from.read(&mut buffer).await else { break };
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let passes = |order: &Order| match order.weather {
             _ if order.strandings != born.strandings => false,
             Weather::Stall => false,
