@@ -32,6 +32,9 @@ const READINESS: Duration = Duration::from_secs(2);
 pub trait Readiness: Send + Sync {
     /// `Ok`, or why not.
     async fn check(&self) -> Result<(), String>;
+
+    /// `Ok`, or why only a restart helps.
+    fn is_alive(&self) -> Result<(), String>;
 }
 
 /// A running server.
@@ -100,8 +103,11 @@ fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(not_allowed))
 }
 
-async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+async fn healthz(state: web::Data<State>) -> HttpResponse {
+    match state.readiness.is_alive() {
+        Ok(()) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n"),
+        Err(reason) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).error_response(),
+    }
 }
 
 async fn readyz(state: web::Data<State>) -> HttpResponse {

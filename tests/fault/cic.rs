@@ -234,30 +234,16 @@ async fn house_with(fault: Fault) -> (House, Speaker) {
 /// PINGs are answered, requests are not: "connected" would be a lie.
 async fn is_noticed_and_replaced(fault: Fault) {
     let (house, speaker) = house_with(fault).await;
-    let session = async {
-        let session = speaker.session("disconnected").await;
-        assert!(session["reason"].as_str().unwrap().contains("answers no request"), "{session}");
-        speaker.session("connected").await;
-    };
-    session.await;
+    let session = speaker.session("disconnected").await;
+    assert!(session["reason"].as_str().unwrap().contains("answers no request"), "{session}");
+    speaker.session("connected").await;
     speaker.recovers().await;
     assert_eq!(house.metric("cic_session_errors_total{reason=\"stalled\"}"), Some(1.0));
     house.gateway.stop().await;
 }
 
-#[actix_web::test]
-async fn a_connection_with_room_for_the_downchannel_alone_is_replaced() {
-    is_noticed_and_replaced(Fault::OneStream).await;
-}
-
-#[actix_web::test]
-async fn a_connection_that_takes_no_byte_is_replaced() {
-    is_noticed_and_replaced(Fault::SlowReader { window: 0, pause: NEVER }).await;
-}
-
-#[actix_web::test]
 async fn an_attachment_that_never_ends_is_given_up() {
-    let (house, speaker) = House::with_speaker(patient(1)).await;
+    let (house, speaker) = House::with_speaker(patient(2)).await;
     house.site.cic.inject([Fault::EndlessAttachment.on(Place::Event).when("sing")]);
     speaker.0.type_text("sing", None);
     speaker.error("attachment_incomplete").await;
@@ -265,14 +251,24 @@ async fn an_attachment_that_never_ends_is_given_up() {
     house.gateway.stop().await;
 }
 
-#[actix_web::test]
 async fn an_answer_that_never_comes_is_given_up() {
-    let (house, speaker) = House::with_speaker(patient(1)).await;
+    let (house, speaker) = House::with_speaker(patient(2)).await;
     house.site.cic.inject([Fault::LateAnswer(NEVER).on(Place::Event).when("sing")]);
     speaker.0.type_text("sing", None);
     speaker.error("not_connected").await;
     speaker.recovers().await;
     house.gateway.stop().await;
+}
+
+/// Each waits for a minute at most, and all of them together.
+#[actix_web::test]
+async fn what_never_comes_is_waited_for_within_bounds() {
+    tokio::join!(
+        is_noticed_and_replaced(Fault::OneStream),
+        is_noticed_and_replaced(Fault::SlowReader { window: 0, pause: NEVER }),
+        an_attachment_that_never_ends_is_given_up(),
+        an_answer_that_never_comes_is_given_up(),
+    );
 }
 
 /// What must not be lost is kept through every refusal that may pass, and given up only when CIC

@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod house;
 pub mod logs;
+pub mod onlooker;
 pub mod pki;
 pub mod proxy;
 pub mod scripted;
