@@ -211,11 +211,15 @@ async fn an_upload_that_is_cut_off_stops_the_microphone_and_the_next_request_wor
         (Fault::BlackHole, false),
         (Fault::GracefulGoaway, true),
         (Fault::ChangeSettings(2048), true),
-        (Fault::EarlyAnswer, true),
         (Fault::ResetChannel, false),
         (Fault::EndChannel, false),
     ])
     .await;
+}
+
+#[actix_web::test]
+async fn an_answer_that_comes_before_the_question_is_complete_waits_and_blocks_nothing() {
+    spoken(&[(Fault::EarlyAnswer, true), (Fault::EarlyAnswer, true)]).await;
 }
 
 /// CIC lets in so little that nothing comes of the recording: it is given up when two seconds of it

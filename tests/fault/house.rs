@@ -1,7 +1,7 @@
 //! A home: appliances, a gateway in this process, and a line that can be broken to each of its
 //! peers.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use cic_gateway::{
     app::Gateway,
@@ -171,12 +171,14 @@ impl Speaker {
     /// The question is asked until it is answered: each time that it is refused, once more.
     pub async fn recovers(&self) {
         let end = tokio::time::Instant::now() + LIMIT;
-        let mut asked = 0;
+        let (mut asked, story) = (0, RefCell::new(Vec::new()));
         loop {
-            assert!(tokio::time::Instant::now() < end, "asked {asked} times and not answered");
+            assert!(tokio::time::Instant::now() < end, "asked {asked} times: {story:#?}");
             self.0.type_text(QUESTION, None);
             asked += 1;
+            story.borrow_mut().push("asked".to_owned());
             let over = |heard: &Heard| {
+                story.borrow_mut().push(format!("{heard:?}"));
                 matches!(heard, Heard::Played { .. })
                     || matches!(heard, Heard::Error(v) if v["topic"] == "up/text")
             };
