@@ -469,3 +469,23 @@ async fn no_acknowledgement_is_lost_while_the_broker_does_not_read() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_heartbeat_that_comes_back_is_no_return_of_the_broker() {
+    LocalSet::new()
+        .run_until(async {
+            let broker = mosquitto("topic readwrite #");
+            let bench = Bench::start(broker.port, 1);
+            bench.until(true).await;
+            let mut connected = bench.connected();
+            connected.mark_unchanged();
+            let other = Other::connect(broker.port, "nothing").await;
+            for topic in ["cic/v1/gateway/gw/heartbeat", "cic/v1/a/up/text"] {
+                other.client.publish(topic, QoS::AtLeastOnce, false, "1").await.unwrap();
+            }
+            bench.until_taken(1).await;
+            assert!(!connected.has_changed().unwrap(), "every appliance would be told");
+            bench.link.stop(LIMIT).await;
+        })
+        .await;
+}

@@ -127,7 +127,8 @@ impl Registry {
     }
 
     /// Hands a message to its appliance's actor.
-    pub fn route(&mut self, inbound: Inbound) -> Taken {
+    pub fn route(&mut self, mut inbound: Inbound) -> Taken {
+        cut(&mut inbound.payload);
         let Some((id, rest)) = topics::split(&self.env.topic_root, &inbound.topic) else {
             return Taken::Yes;
         };
@@ -276,6 +277,15 @@ fn tell(id: &ApplianceId, failure: Failure, shared: &Shared) {
 fn is_same(a: &store::Appliance, b: &store::Appliance) -> bool {
     (&a.device_id, &a.model_id, &a.lang, a.created_at)
         == (&b.device_id, &b.model_id, &b.lang, b.created_at)
+}
+
+/// What is too large is refused whatever it says, but hundreds of them may wait until then: of each
+/// remains just enough to see that it is too large.
+fn cut(payload: &mut Bytes) {
+    let largest = native::MAX_JSON.max(native::MAX_AUDIO);
+    if payload.len() > largest {
+        *payload = Bytes::copy_from_slice(&payload[..=largest]);
+    }
 }
 
 fn is_retained(rest: &str) -> bool {

@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     app::{self, Gateway},
     config::{self, Config},
+    notify::Notifier,
     telemetry::{
         logs::{self, LogFormat},
         metrics::Metrics,
@@ -58,7 +59,8 @@ enum Command {
     /// Run the gateway until it is told to stop (SIGTERM or Ctrl-C)
     #[command(after_help = "Example:\n  cic-gateway --config cic-gateway.toml run")]
     Run,
-    /// See everything work on this machine: broker, simulated CLOVA, gateway and a speaker
+    /// See everything work on this machine, in a minute: broker, simulated CLOVA, gateway, a speaker
+    /// and a television
     #[command(after_help = "Examples:\n  cic-gateway demo\n  cic-gateway demo --keep-running")]
     Demo(demo::DemoArgs),
     /// Find every mistake in the configuration, then try the broker, the store and CLOVA
@@ -140,7 +142,9 @@ async fn serve(config: &Config) -> Result<()> {
         gateway = Gateway::start(config) => gateway?,
         () = signals.next() => return Ok(()),
     };
+    let notifier = Notifier::ready(&gateway);
     signals.next().await;
+    notifier.stopping();
     tokio::select! {
         () = gateway.stop() => Ok(()),
         () = signals.next() => anyhow::bail!("ended at once, as asked by a second signal"),

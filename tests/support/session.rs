@@ -148,7 +148,8 @@ pub fn event(name: &str, dialogue: Option<&str>, payload: Value) -> Value {
     let state = json!({"allAlerts": [], "activeAlerts": []});
     let alerts =
         json!({"header": {"namespace": "Alerts", "name": "AlertsState"}, "payload": state});
-    json!({"context": [alerts], "event": {"header": header, "payload": payload}})
+    let device = json!({"header": {"namespace": "Device", "name": "DeviceState"}, "payload": {}});
+    json!({"context": [alerts, device], "event": {"header": header, "payload": payload}})
 }
 
 /// An event that is answered with `204`.

@@ -110,6 +110,8 @@ impl Core {
     /// The store has answered: what hung on the save goes on.
     pub(super) fn saved(&mut self, result: SaveResult, now: Now) {
         if result == SaveResult::Gone {
+            // It has ended all the same: the next pairing's saves must not wait for it.
+            drop(self.ledger.saved(true, now.mono));
             return self.unpaired(now);
         }
         let kept = result == SaveResult::Kept;

@@ -319,7 +319,7 @@ impl Core {
 
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Now) {
-        self.moment = now;
+        self.note_time(now);
         match input {
             Input::Up(up) => self.handle_up(up, now),
             Input::Rejected(error) => self.complain(error, now),
@@ -346,7 +346,7 @@ impl Core {
 
     /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.moment = now;
+        self.note_time(now);
         self.link.handle_timeout(now);
         self.presence_timeout(now);
         for effect in self.capture.handle_timeout(now.mono) {
@@ -413,10 +413,13 @@ impl Core {
         asks || self.outbox.is_sending() || self.ledger.is_busy()
     }
 
-    /// What outlives this core: the alerts, and what CIC has not heard of them.
+    /// What outlives this core: the alerts, and what CIC has not heard of them. What is still on
+    /// its way to the store has not happened, and CIC must not be told that it has.
     pub fn kept(&self) -> Kept {
         let alerts = self.alerts.iter().chain(self.farewells.iter()).cloned().collect();
-        Kept { alerts, outbox: self.outbox.kept().collect() }
+        let outbox = self.outbox.kept_with_tickets();
+        let outbox = outbox.filter(|(ticket, ..)| !self.ledger.is_staged(*ticket));
+        Kept { alerts, outbox: outbox.map(|(_, number, event)| (number, event)).collect() }
     }
 
     /// Changes whenever [`Core::kept`] may have changed.
@@ -455,7 +458,7 @@ impl Core {
     /// # Errors
     /// [`Refused::Unknown`] for a token that nobody knows.
     pub fn stop_alert(&mut self, token: &Token, now: Now) -> Result<(), Refused> {
-        self.moment = now;
+        self.note_time(now);
         let stopped = self.alerts.stop_pressed(Some(token), now);
         self.settle(now);
         stopped
@@ -466,7 +469,7 @@ impl Core {
     /// # Errors
     /// Why no request is made.
     pub fn request_text(&mut self, text: String, now: Now) -> Result<(), InputError> {
-        self.moment = now;
+        self.note_time(now);
         if let Some(refusal) = self.refusal("up/text") {
             return Err(refusal);
         }
@@ -485,11 +488,11 @@ impl Core {
         self.playback.unpaired();
         self.perform_playback();
         self.focus.silence();
-        // The store has forgotten these by itself.
+        // The store has forgotten these by itself, and remembers which alerts are gone.
         self.ledger.clear();
         self.release_all_stops();
         self.outbox.clear();
-        self.farewells.clear();
+        self.farewells.all_is_kept();
         self.kept_changes += 1;
         self.question = None;
         self.drop_answers(now);

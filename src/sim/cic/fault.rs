@@ -52,6 +52,8 @@ pub enum Fault {
     NoClosingDelimiter,
     /// The answer stands still in the middle of its first attachment. (event)
     EndlessAttachment,
+    /// The answer begins with an attachment that nobody wants and that never ends. (event)
+    EndlessPart,
     /// So many DATA frames of one byte, as fast as they go. (event, channel)
     TinyFrames(usize),
     /// So many DATA frames of no byte. (event, channel)
@@ -144,9 +146,8 @@ impl Fault {
                 place == Place::Channel
             }
             EventStatus(_) | EventRefused(..) | TruncatedAnswer | ResetEvent | ResetUpload(_)
-            | Rubbish | EarlyAnswer | LateAnswer(_) | NoClosingDelimiter | EndlessAttachment => {
-                place == Place::Event
-            }
+            | Rubbish | EarlyAnswer | LateAnswer(_) | NoClosingDelimiter | EndlessAttachment
+            | EndlessPart => place == Place::Event,
             ChangeSettings(_) | Trickled | TinyFrames(_) | EmptyFrames(_) | HeaderBomb(_)
             | ResetChannel | EndChannel | Goaway | GracefulGoaway => place != Place::Connection,
             TcpReset | BlackHole => true,
@@ -291,6 +292,7 @@ impl FaultToml {
             "truncated-answer" => Fault::TruncatedAnswer,
             "no-closing-delimiter" => Fault::NoClosingDelimiter,
             "endless-attachment" => Fault::EndlessAttachment,
+            "endless-part" => Fault::EndlessPart,
             "rubbish" => Fault::Rubbish,
             "trickled" => Fault::Trickled,
             "tiny-frames" => Fault::TinyFrames(count()?),
