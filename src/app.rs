@@ -26,7 +26,7 @@ use crate::{
     profile::Profiles,
     provisioning::Provisioning,
     secret::Secret,
-    shard::{Router, Shard},
+    shard::{Pulse, Router, Shard},
     store::{self, SharedStore, doings::Saver},
     telemetry::{metrics::Metrics, traces::Traces},
 };
@@ -37,6 +37,9 @@ const HANDSHAKES_PER_SECOND: u32 = 200;
 const STOP_SAVING: Duration = Duration::from_secs(1);
 /// How long the store's connections may take to close.
 const STOP_STORE: Duration = Duration::from_secs(1);
+/// The appliances' thread has time for itself each second. After so long it cannot do its work;
+/// then, it will not come back.
+const STANDS_STILL: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 /// Audio that may wait for flow control in one upload: 2 s.
 const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
 
@@ -108,7 +111,8 @@ impl Gateway {
         let shard = Shard::start(router, link, env).await?;
         let (draining, is_draining) = watch::channel(false);
         let connected = shard.connected();
-        let ready = Ready { store: store.clone(), connected, draining: is_draining };
+        let (store_too, pulse) = (store.clone(), shard.pulse());
+        let ready = Ready { store: store_too, connected, draining: is_draining, pulse };
         let provisioning = provisioning(config, &store, clock)?;
         let (desk, metrics_seen) = (shard.desk(), metrics.clone());
         let api = Api { provisioning, desk, feed: feed.clone(), metrics: metrics_seen };
@@ -416,6 +420,15 @@ struct Ready {
     store: SharedStore,
     connected: watch::Receiver<bool>,
     draining: watch::Receiver<bool>,
+    pulse: Pulse,
+}
+
+impl Ready {
+    fn moves(&self, within: Duration) -> Result<(), String> {
+        let silent = self.pulse.silent_for();
+        let why = || format!("the appliances' thread stands still for {} s", silent.as_secs());
+        if silent < within { Ok(()) } else { Err(why()) }
+    }
 }
 
 #[async_trait]
@@ -424,10 +437,16 @@ impl Readiness for Ready {
         if *self.draining.borrow() {
             return Err("the gateway is stopping".into());
         }
+        self.moves(STANDS_STILL[0])?;
         if !*self.connected.borrow() {
             return Err("the MQTT broker is not connected".into());
         }
         self.store.ping().await.map_err(|error| error.to_string())
+    }
+
+    fn is_alive(&self) -> Result<(), String> {
+        // At the end nobody looks after the appliances any more.
+        if *self.draining.borrow() { Ok(()) } else { self.moves(STANDS_STILL[1]) }
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     app::{self, Gateway},
@@ -135,27 +136,44 @@ fn log(filter: &str, format: LogFormat) -> Result<()> {
 }
 
 async fn serve(config: &Config) -> Result<()> {
-    let gateway = Gateway::start(config).await?;
+    // Listened to from the beginning: none that comes while another is seen to is lost.
+    let mut signals = Signals::listen().context("signals cannot be received")?;
+    let gateway = tokio::select! {
+        gateway = Gateway::start(config) => gateway?,
+        () = signals.next() => return Ok(()),
+    };
     let notifier = Notifier::ready(&gateway);
-    told_to_stop().await.context("signals cannot be received")?;
+    signals.next().await;
     notifier.stopping();
     tokio::select! {
         () = gateway.stop() => Ok(()),
-        again = told_to_stop() => {
-            again?;
-            anyhow::bail!("ended at once, as asked by a second signal")
+        () = signals.next() => anyhow::bail!("ended at once, as asked by a second signal"),
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Resolves at the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }
 
 /// Resolves at SIGTERM or SIGINT.
 async fn told_to_stop() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    Signals::listen()?.next().await;
     Ok(())
 }

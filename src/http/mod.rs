@@ -37,6 +37,9 @@ const READINESS: Duration = Duration::from_secs(2);
 pub trait Readiness: Send + Sync {
     /// `Ok`, or why not.
     async fn check(&self) -> Result<(), String>;
+
+    /// `Ok`, or why only a restart helps.
+    fn is_alive(&self) -> Result<(), String>;
 }
 
 /// A running server.
@@ -53,7 +56,7 @@ struct State {
 }
 
 openapi::operations!(describe {
-    healthz => __path_healthz, &[];
+    healthz => __path_healthz, &[503];
     readyz => __path_readyz, &[503];
     metrics_text => __path_metrics_text, &[];
     openapi_json => __path_openapi_json, &[];
@@ -122,8 +125,11 @@ fn routes() -> Routes {
     path = "/healthz",
     responses((status = 200, description = "It does.", body = String, content_type = "text/plain")),
 )]
-async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+async fn healthz(state: web::Data<State>) -> HttpResponse {
+    match state.readiness.is_alive() {
+        Ok(()) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n"),
+        Err(reason) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).error_response(),
+    }
 }
 
 /// Whether broker and store answer.

@@ -72,7 +72,7 @@ pub struct Metrics {
     pub store_errors: IntCounterVec,
     /// `token_refresh_total{result}`: ok, rejected, failed.
     pub token_refresh: IntCounterVec,
-    /// `actor_restarts_total`: appliance actors that panicked and were respawned.
+    /// `actor_restarts_total`: appliance actors that panicked or were stuck, and were respawned.
     pub actor_restarts: IntCounter,
 }
 
@@ -207,7 +207,7 @@ impl Metrics {
             actor_restarts: counter(
                 r,
                 "actor_restarts_total",
-                "Appliance actors respawned after a panic.",
+                "Appliance actors that panicked or were stuck, and were respawned.",
             ),
             registry: r.registry.clone(),
         }

@@ -258,19 +258,20 @@ impl World {
     }
 
     /// Now and then: what the core holds.
-    pub fn check_size(&self) {
-        let Some(process) = &self.process else { return };
+    pub fn check_size(&mut self) {
+        let now = self.now();
+        let Some(process) = &mut self.process else { return };
         let size = format!("{:?}", process.core).len();
         assert!(size < 3_000_000, "P5: the core prints as {size} bytes");
-        assert!(process.core.snapshot(true, self.now()).unsent_events <= 1000, "P5: the outbox");
+        assert!(process.core.snapshot(false, now).unsent_events <= 1000, "P5: the outbox");
     }
 
     /// What CIC, the store, the core and the appliance do not agree about.
     pub fn disagreement(&mut self) -> Option<String> {
         let (now, window) = (self.true_time(), self.settings.alerts.past_due_window);
         self.accounts.expire(now, window);
-        let process = self.process.as_ref()?;
-        let shown = process.core.snapshot(true, self.now());
+        let shown_at = self.now();
+        let shown = self.process.as_mut()?.core.snapshot(true, shown_at);
         let live = |phase: Phase| matches!(phase, Phase::Set | Phase::Ringing);
         let core: BTreeMap<_, _> = shown
             .alerts

@@ -97,7 +97,7 @@ impl World {
 
     /// Power fails.
     pub fn kill(&mut self) {
-        let Some(process) = self.process.take() else { return };
+        let Some(mut process) = self.process.take() else { return };
         self.tell(|| "the process dies".into());
         self.writings_end();
         self.checker.note_orphans(&process.core.snapshot(true, self.now()), &self.store);

@@ -5,7 +5,9 @@
 pub mod cli;
 pub mod house;
 pub mod logs;
+pub mod onlooker;
 pub mod pki;
+pub mod proxy;
 pub mod puppet;
 pub mod scripted;
 pub mod site;

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 use super::{
     ApplianceActor, DRAIN,
     messages::{
-        BrokerLost, BrokerReturned, FromAppliance, Inspect, Provisioned, Request, Stop, StopAlert,
+        BrokerLost, BrokerReturned, FromAppliance, Inspect, Provisioned, Pulse, Request, Stop,
+        StopAlert,
     },
 };
 use crate::{
@@ -111,6 +112,25 @@ impl Handler<Request> for ApplianceActor {
         }
         let _ = reply.send(self.core.request_text(text, self.env.clock.now()));
         self.perform(ctx);
+    }
+}
+
+impl Handler<Pulse> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Pulse, _: &mut Self::Context) {
+        self.shared.alive.set(true);
+    }
+}
+
+#[cfg(test)]
+impl Handler<super::messages::Hang> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, _: super::messages::Hang, ctx: &mut Self::Context) {
+        use actix::{ActorFutureExt, WrapFuture};
+        let never = std::future::pending::<()>().into_actor(self);
+        ctx.wait(never.map(|(), _, _| ()));
     }
 }
 

@@ -23,7 +23,6 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, SpawnHan
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    alerts::Phase,
     core::{Core, CoreSettings, Input, Measure, Output, SaveResult},
     env::Env,
     feed::What,
@@ -65,10 +64,8 @@ pub struct ApplianceActor {
     session: Option<(u64, mpsc::UnboundedSender<Command>)>,
     shared: Rc<Shared>,
     kept_changes: u64,
-    alert_counts: [usize; Phase::ALL.len()],
     timer: Option<(Instant, SpawnHandle)>,
     publications: Vec<Publication>,
-    state: Option<SessionState>,
     online: bool,
     /// Only if somebody collects them.
     traces: Option<DialogueTraces>,
@@ -113,10 +110,8 @@ impl ApplianceActor {
             session: None,
             shared,
             kept_changes: 0,
-            alert_counts: Default::default(),
             timer: None,
             publications: Vec::new(),
-            state: None,
             online: false,
             traces,
             stopping: None,
@@ -125,7 +120,12 @@ impl ApplianceActor {
     }
 
     fn feed(&mut self, input: Input, ctx: &mut Context<Self>) {
-        self.core.handle(input, self.env.clock.now());
+        if self.shared.retired.get() {
+            return ctx.stop(); // somebody else is at work
+        }
+        let now = self.env.clock.now();
+        self.shared.took.set(Some((input.kind(), now.mono)));
+        self.core.handle(input, now);
         self.perform(ctx);
     }
 
@@ -165,10 +165,11 @@ impl ApplianceActor {
             self.kept_changes = changes;
             self.shared.kept.replace(self.core.kept());
             let counts = self.core.alert_counts();
-            if self.alert_counts != counts {
+            let before = self.shared.alerts.replace(counts);
+            if before != counts {
                 self.show(|| What::Alerts { count: counts.iter().sum() });
             }
-            self.env.count_alerts(std::mem::replace(&mut self.alert_counts, counts), counts);
+            self.env.count_alerts(before, counts);
         }
     }
 
@@ -212,7 +213,7 @@ impl ApplianceActor {
             return; // the last word is `stopped`
         }
         if let Down::Session { state, .. } = down {
-            self.env.count_state(self.state.replace(*state), Some(*state));
+            self.env.count_state(self.shared.state.replace(Some(*state)), Some(*state));
         }
         self.show(|| What::of(down));
         let began = self.traces.is_some().then(SystemTime::now);
@@ -244,6 +245,7 @@ impl ApplianceActor {
         };
         let (settings, metrics) = (self.env.session.clone(), self.env.metrics.clone());
         let handle = session::start(settings, tokens.access_token.clone(), metrics);
+        self.shared.session.replace(Some(handle.commands.clone()));
         self.session = Some((generation, handle.commands));
         ctx.add_stream(Notices { generation, notices: handle.notices });
     }
@@ -277,6 +279,9 @@ impl ApplianceActor {
         let wait = due.saturating_duration_since(self.env.clock.now().mono);
         let handle = ctx.run_later(wait, |actor, ctx| {
             actor.timer = None;
+            if actor.shared.retired.get() {
+                return ctx.stop();
+            }
             actor.core.handle_timeout(actor.env.clock.now());
             actor.perform(ctx);
         });
@@ -320,7 +325,6 @@ impl Actor for ApplianceActor {
 impl Drop for ApplianceActor {
     /// Also after a panic, which `stopped` would not see.
     fn drop(&mut self) {
-        self.env.count_state(self.state.take(), None);
-        self.env.count_alerts(self.alert_counts, Default::default());
+        self.shared.retire(&self.env);
     }
 }

@@ -87,6 +87,11 @@ impl Core {
             self.measure_directive("other", "other", "unknown");
             return self.discard_attachments(&entry, now);
         }
+        if let Source::Response(key) = source
+            && let Some(request) = self.requests.get_mut(&key)
+        {
+            request.brought = true;
+        }
         let origin = self.origin(source);
         match self.dialogues.judge(&entry.directive, origin) {
             Verdict::Capture => self.steer_capture(&entry.directive, now),

@@ -131,6 +131,25 @@ pub enum Input {
     Stopping,
 }
 
+impl Input {
+    /// Its name, for the log.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Up(_) => "a report of the appliance",
+            Self::Rejected(_) => "an unusable message of the appliance",
+            Self::Session(..) => "news of the session",
+            Self::Tokens { .. } => "tokens",
+            Self::Unpaired => "the end of the pairing",
+            Self::RefreshFailed { .. } => "a failed refresh",
+            Self::AudioLost(_) => "lost audio",
+            Self::BrokerLost => "the loss of the broker",
+            Self::BrokerReturned => "the return of the broker",
+            Self::Saved(_) => "an answer of the store",
+            Self::Stopping => "the end",
+        }
+    }
+}
+
 /// How a save ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaveResult {

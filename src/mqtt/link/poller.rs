@@ -249,12 +249,17 @@ impl Poller {
 
     fn echoed(&mut self) {
         self.metrics.mqtt_connected.set(1);
-        // Only news: who watches takes each change for a return.
-        if self.connection.send_if_modified(|known| !std::mem::replace(known, true)) {
+        // Only a change is news: each of them makes the whole fleet say where it stands.
+        if self.stands(true) {
             self.reminder.forget();
             let (host, port) = (&self.settings.host, self.settings.port);
             tracing::info!(%host, port, "broker connected");
         }
+    }
+
+    /// Whether that is news.
+    fn stands(&self, now: bool) -> bool {
+        self.connection.send_if_modified(|before| std::mem::replace(before, now) != now)
     }
 
     fn filters(&self) -> Vec<String> {
@@ -383,7 +388,7 @@ impl Poller {
         self.later.clear();
         self.watch.lost();
         self.metrics.mqtt_connected.set(0);
-        self.connection.send_replace(false);
+        self.stands(false);
         // In order with the messages: what the broker repeats on the next connection comes later.
         if std::mem::take(&mut self.heard) {
             (self.handler)(Heard::Lost);

@@ -66,6 +66,9 @@ pub enum Fault {
     /// The device's downchannel ends as it should; the event itself is answered. On a channel:
     /// after hello. (event, channel)
     EndChannel,
+    /// SETTINGS in the middle of the connection: every stream's window, those under way too,
+    /// becomes so many bytes. The request itself is answered. (event, channel)
+    ChangeSettings(u32),
     /// The connection ends with GOAWAY at once. (event, channel)
     Goaway,
     /// GOAWAY, and what is under way goes on: nothing new is accepted. (event, channel)
@@ -145,8 +148,8 @@ impl Fault {
             EventStatus(_) | EventRefused(..) | TruncatedAnswer | ResetEvent | ResetUpload(_)
             | Rubbish | EarlyAnswer | LateAnswer(_) | NoClosingDelimiter | EndlessAttachment
             | EndlessPart => place == Place::Event,
-            Trickled | TinyFrames(_) | EmptyFrames(_) | HeaderBomb(_) | ResetChannel
-            | EndChannel | Goaway | GracefulGoaway => place != Place::Connection,
+            ChangeSettings(_) | Trickled | TinyFrames(_) | EmptyFrames(_) | HeaderBomb(_)
+            | ResetChannel | EndChannel | Goaway | GracefulGoaway => place != Place::Connection,
             TcpReset | BlackHole => true,
         }
     }
@@ -295,6 +298,10 @@ impl FaultToml {
             "tiny-frames" => Fault::TinyFrames(count()?),
             "empty-frames" => Fault::EmptyFrames(count()?),
             "header-bomb" => Fault::HeaderBomb(bytes()?),
+            "change-settings" => {
+                let window = u32::try_from(bytes()?).map_err(|error| error.to_string())?;
+                Fault::ChangeSettings(window)
+            }
             "reset-event" => Fault::ResetEvent,
             "reset-upload" => Fault::ResetUpload(bytes()?),
             "reset-channel" => Fault::ResetChannel,
