@@ -14,6 +14,7 @@ use crate::{
     appliance::{
         alerts::AlertSettings,
         env::{Env, Handshakes},
+        feed::Feed,
     },
     cic::{
         auth::AuthClient, auth::AuthSettings, link::Policy, session, session::SessionSettings, tls,
@@ -25,9 +26,9 @@ use crate::{
     profile::Profiles,
     provisioning::Provisioning,
     secret::Secret,
-    shard::{Router, Shard},
+    shard::{Pulse, Router, Shard},
     store::{self, SharedStore, doings::Saver},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, traces::Traces},
 };
 
 /// Handshakes with CIC a second, over all appliances of a process.
@@ -36,6 +37,9 @@ const HANDSHAKES_PER_SECOND: u32 = 200;
 const STOP_SAVING: Duration = Duration::from_secs(1);
 /// How long the store's connections may take to close.
 const STOP_STORE: Duration = Duration::from_secs(1);
+/// The appliances' thread has time for itself each second. After so long it cannot do its work;
+/// then, it will not come back.
+const STANDS_STILL: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 /// Audio that may wait for flow control in one upload: 2 s.
 const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
 
@@ -46,6 +50,8 @@ pub struct Gateway {
     saving: JoinHandle<()>,
     store: SharedStore,
     metrics: Metrics,
+    feed: Feed,
+    traces: Option<Traces>,
     draining: watch::Sender<bool>,
     #[cfg(feature = "broker")]
     broker: Option<Broker>,
@@ -76,11 +82,13 @@ impl Gateway {
         #[cfg(feature = "broker")]
         let embedded = broker.as_ref().map(Broker::local_addr);
         #[cfg(not(feature = "broker"))]
-        let embedded = None;
+        let embedded: Option<SocketAddr> = None;
         let router = Router::default();
         let settings = link_settings(config, &store, embedded).await?;
         let (link, publisher) = Link::start(settings, router.handler(), metrics.clone());
         let (saver, saving) = Saver::start(store.clone());
+        let feed = Feed::default();
+        let traces = traces(config)?;
         let env = Rc::new(Env {
             publisher,
             store: store.clone(),
@@ -92,6 +100,8 @@ impl Gateway {
             handshakes: RefCell::new(Handshakes::per_second(HANDSHAKES_PER_SECOND)),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            feed: feed.clone(),
+            tracer: traces.as_ref().map(Traces::tracer),
             topic_root: config.mqtt.topic_root.clone(),
             max_utterance: config.limits.max_utterance,
             linger: config.cic.linger,
@@ -101,19 +111,24 @@ impl Gateway {
         let shard = Shard::start(router, link, env).await?;
         let (draining, is_draining) = watch::channel(false);
         let connected = shard.connected();
-        let ready = Ready { store: store.clone(), connected, draining: is_draining };
+        let (store_too, pulse) = (store.clone(), shard.pulse());
+        let ready = Ready { store: store_too, connected, draining: is_draining, pulse };
         let provisioning = provisioning(config, &store, clock)?;
-        let api = Api { provisioning, desk: shard.desk() };
+        let (desk, metrics_seen) = (shard.desk(), metrics.clone());
+        let api = Api { provisioning, desk, feed: feed.clone(), metrics: metrics_seen };
         let (listen, token) = (config.http.listen, &config.http.admin_token);
         let http = http::start(listen, token, metrics.clone(), Arc::new(ready), api)
             .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
-        tracing::info!(http = %http.addr, "gateway started");
+        let broker_addr = embedded.map(tracing::field::display);
+        tracing::info!(http = %http.addr, broker = broker_addr, "gateway started");
         Ok(Self {
             http,
             shard,
             saving,
             store,
             metrics,
+            feed,
+            traces,
             draining,
             #[cfg(feature = "broker")]
             broker,
@@ -152,6 +167,7 @@ impl Gateway {
     pub async fn stop(self) {
         tracing::info!("gateway is stopping");
         self.draining.send_replace(true);
+        self.feed.close();
         self.shard.stop().await;
         // What the actors handed in last is written before the store closes.
         if tokio::time::timeout(STOP_SAVING, self.saving).await.is_err() {
@@ -166,9 +182,23 @@ impl Gateway {
         #[cfg(not(feature = "broker"))]
         let broker = std::future::ready(());
         let store = tokio::time::timeout(STOP_STORE, self.store.close());
-        let _ = tokio::join!(broker, self.http.stop(), store);
+        let traces = async {
+            if let Some(traces) = self.traces {
+                traces.stop().await;
+            }
+        };
+        let _ = tokio::join!(broker, self.http.stop(), store, traces);
         tracing::info!("gateway stopped");
     }
+}
+
+fn traces(config: &Config) -> Result<Option<Traces>> {
+    let telemetry = &config.telemetry;
+    if telemetry.otlp_endpoint.is_empty() {
+        return Ok(None);
+    }
+    let traces = Traces::start(&telemetry.otlp_endpoint, telemetry.otlp_ratio);
+    Ok(Some(traces.context("telemetry.otlp_endpoint cannot be used")?))
 }
 
 /// Opens the store that the configuration names.
@@ -390,6 +420,15 @@ struct Ready {
     store: SharedStore,
     connected: watch::Receiver<bool>,
     draining: watch::Receiver<bool>,
+    pulse: Pulse,
+}
+
+impl Ready {
+    fn moves(&self, within: Duration) -> Result<(), String> {
+        let silent = self.pulse.silent_for();
+        let why = || format!("the appliances' thread stands still for {} s", silent.as_secs());
+        if silent < within { Ok(()) } else { Err(why()) }
+    }
 }
 
 #[async_trait]
@@ -398,10 +437,16 @@ impl Readiness for Ready {
         if *self.draining.borrow() {
             return Err("the gateway is stopping".into());
         }
+        self.moves(STANDS_STILL[0])?;
         if !*self.connected.borrow() {
             return Err("the MQTT broker is not connected".into());
         }
         self.store.ping().await.map_err(|error| error.to_string())
+    }
+
+    fn is_alive(&self) -> Result<(), String> {
+        // At the end nobody looks after the appliances any more.
+        if *self.draining.borrow() { Ok(()) } else { self.moves(STANDS_STILL[1]) }
     }
 }
 

@@ -29,6 +29,7 @@
 //! | [`provisioning`] | adding, pairing and removing appliances |
 //! | [`http`] | health, metrics and the API |
 //! | [`telemetry`] | logs, and every metric |
+//! | [`notify`] | words to systemd: up, alive, ending |
 //! | [`sim`] | the simulated CIC, auth server and appliance that we ship |
 //! | [`clock`], [`ids`], [`secret`] | the only source of now, the names of things, text that must not be printed |
 
@@ -41,6 +42,7 @@ pub mod config;
 pub mod http;
 pub mod ids;
 pub mod mqtt;
+pub mod notify;
 pub mod profile;
 pub mod provisioning;
 pub mod secret;

@@ -3,49 +3,7 @@
 
 mod support;
 
-use std::time::Duration;
-
-use cic_gateway::secret::Secret;
-use rumqttc::v5::{
-    AsyncClient, Event, MqttOptions,
-    mqttbytes::{
-        QoS,
-        v5::{Packet, Publish},
-    },
-};
-use serde_json::Value;
-use support::house::Home;
-
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// What the broker keeps of a topic, as somebody hears who comes only now.
-struct Onlooker {
-    port: u16,
-    password: Secret,
-}
-
-impl Onlooker {
-    async fn retained(&self, topic: &str) -> Publish {
-        let mut options = MqttOptions::new("onlooker", "127.0.0.1", self.port);
-        options.set_credentials("speaker", self.password.expose());
-        options.set_outgoing_inflight_upper_limit(10);
-        let (client, mut events) = AsyncClient::new(options, 10);
-        client.subscribe(topic, QoS::AtLeastOnce).await.unwrap();
-        let first = async {
-            loop {
-                if let Event::Incoming(Packet::Publish(publish)) = events.poll().await.unwrap() {
-                    return publish;
-                }
-            }
-        };
-        tokio::time::timeout(LIMIT, first).await.expect("in time")
-    }
-
-    async fn session(&self) -> Value {
-        let kept = self.retained("cic/v1/speaker/down/session").await;
-        serde_json::from_slice::<Value>(&kept.payload).unwrap()["state"].take()
-    }
-}
+use support::{house::Home, onlooker::Onlooker};
 
 #[actix_web::test]
 async fn a_broker_that_has_forgotten_everything_is_told_again_and_dialogues_go_on() {

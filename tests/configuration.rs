@@ -32,3 +32,17 @@ fn a_password_file_of_the_environment_replaces_an_empty_password() {
     let (code, text) = shown(&check.output().unwrap());
     assert_eq!(code, 0, "{text}");
 }
+
+#[test]
+fn the_configuration_of_the_home_hub_in_the_documentation_is_one() {
+    let page = include_str!("../docs/deployment.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (shown_there, _) = rest.split_once("```").unwrap();
+    let cli = Cli::with("");
+    std::fs::write(cli.path("client-secret"), "s3cret\n").unwrap();
+    let here = cli.dir.path().display().to_string();
+    let text = shown_there.replace("/etc/cic-gateway", &here);
+    std::fs::write(cli.path("gateway.toml"), text).unwrap();
+    let (code, text) = cli.run(&["check", "--offline"]);
+    assert_eq!(code, 0, "{text}");
+}

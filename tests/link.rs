@@ -277,6 +277,36 @@ async fn a_subscription_that_is_never_answered_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_connection_that_goes_on_is_no_news() {
+    LocalSet::new()
+        .run_until(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let bench = Bench::start(listener.local_addr().unwrap().port(), 0);
+            let mut peer = Peer::accept(&listener).await;
+            peer.bring_up().await;
+            bench.until(true).await;
+            let mut connected = bench.connected();
+            connected.mark_unchanged();
+            // The next heartbeat comes back, too, and what follows it has been handed on.
+            loop {
+                let packet = peer.read().await.expect("it sends another heartbeat");
+                peer.acknowledge(&packet).await;
+                if let Packet::Publish(publish) = &packet
+                    && publish.topic.ends_with(b"/heartbeat")
+                {
+                    peer.write(packet).await;
+                    break;
+                }
+            }
+            peer.publish("cic/v1/a/up/text", 1, "x".into()).await;
+            bench.until_taken(1).await;
+            assert!(!connected.has_changed().unwrap(), "each of them would bother the whole fleet");
+            bench.link.stop(Duration::ZERO).await;
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn what_nobody_can_take_is_offered_again_in_order_and_not_acknowledged_before() {
     LocalSet::new()
         .run_until(async {
@@ -436,6 +466,26 @@ async fn no_acknowledgement_is_lost_while_the_broker_does_not_read() {
             }
             assert_eq!(acknowledged, (1..=MESSAGES).collect::<Vec<_>>());
             bench.link.stop(Duration::ZERO).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_comes_back_is_no_return_of_the_broker() {
+    LocalSet::new()
+        .run_until(async {
+            let broker = mosquitto("topic readwrite #");
+            let bench = Bench::start(broker.port, 1);
+            bench.until(true).await;
+            let mut connected = bench.connected();
+            connected.mark_unchanged();
+            let other = Other::connect(broker.port, "nothing").await;
+            for topic in ["cic/v1/gateway/gw/heartbeat", "cic/v1/a/up/text"] {
+                other.client.publish(topic, QoS::AtLeastOnce, false, "1").await.unwrap();
+            }
+            bench.until_taken(1).await;
+            assert!(!connected.has_changed().unwrap(), "every appliance would be told");
+            bench.link.stop(LIMIT).await;
         })
         .await;
 }

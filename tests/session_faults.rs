@@ -67,6 +67,36 @@ async fn an_upload_that_cic_does_not_take_overflows_and_nothing_else_ends() {
     .await;
 }
 
+#[tokio::test]
+async fn a_connection_on_which_no_request_goes_through_is_given_up_although_pings_are_answered() {
+    with_bench(async |mut bench| {
+        bench.settings.response_timeout = SHORT;
+        let never = Fault::LateAnswer(NEVER).on(Place::Event).every(1);
+        for fault in [Fault::OneStream.into(), never] {
+            bench.cic.inject([fault]);
+            let mut session = bench.connected().await;
+            let reason = loop {
+                // It may have been given up between two requests.
+                let metadata = report().to_string().into();
+                let _ = session.commands.send(Command::Event { key: KEY, metadata });
+                let over = |n: &Notice| matches!(n, Notice::Finished { .. } | Notice::Closed(_));
+                match until(&mut session, over).await.pop() {
+                    Some(Notice::Closed(reason)) => break reason,
+                    other => assert!(
+                        matches!(
+                            &other,
+                            Some(Notice::Finished { outcome: Outcome::Broken(_), .. })
+                        ),
+                        "{other:?}"
+                    ),
+                }
+            };
+            assert_eq!(reason, CloseReason::Stalled);
+        }
+    })
+    .await;
+}
+
 /// The connection is alive although nothing can be uploaded: PINGs are answered, and it closes as
 /// asked.
 async fn works_slowly(session: &mut Session) {

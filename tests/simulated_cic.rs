@@ -19,6 +19,8 @@ const AGENT: &str = "A/B/1.0.0 (OS;HW)";
 const FORM: &str = "multipart/form-data; boundary=b";
 const ALERTS: &str = "{\"header\":{\"namespace\":\"Alerts\",\"name\":\"AlertsState\"},\
                       \"payload\":{\"allAlerts\":[],\"activeAlerts\":[]}}";
+const STATE: &str = "{\"header\":{\"namespace\":\"Device\",\"name\":\"DeviceState\"},\
+                     \"payload\":{}}";
 const JSON: &str = "application/json; charset=UTF-8";
 
 struct Client {
@@ -107,7 +109,7 @@ fn part(name: &str, content_type: &str, body: &str) -> String {
 fn json(namespace: &str, name: &str, tail: &str, payload: &str) -> String {
     let id = random_uuid();
     format!(
-        "{{\"context\":[{ALERTS}],\"event\":{{\"header\":{{\"namespace\":\"{namespace}\",\
+        "{{\"context\":[{ALERTS},{STATE}],\"event\":{{\"header\":{{\"namespace\":\"{namespace}\",\
          \"name\":\"{name}\",\"messageId\":\"{id}\"{tail}}},\"payload\":{payload}}}}}"
     )
 }

@@ -211,13 +211,18 @@ async fn doings(store: &SharedStore, id: &ApplianceId) {
     assert_eq!(store.kept().await.unwrap()[id].alerts.len(), 50);
 
     store.set_tokens(id, &tokens("new")).await.unwrap();
-    assert_eq!(names().await, (String::new(), String::new()), "another pairing, another account");
+    let (alerts, events) = names().await;
+    let are_gone = alerts.split(',').filter(|alert| alert.ends_with(" deleted")).count() == 50;
+    assert!(are_gone && events.is_empty(), "another pairing, another account: {alerts} {events}");
+    let gone = store.kept().await.unwrap().remove(id).unwrap().alerts.remove(0);
+    assert!(gone.label.is_none() && gone.assets.is_none() && gone.asset_play_order.is_none());
+    assert!(gone.since > alert("a", Phase::Set).since, "it is over since now");
     let late = save(pairing, false, vec![put("g", Phase::Set)]);
     assert_eq!(store.save(&[late]).await.unwrap(), [Saved::Gone]);
     let pairing = store.get(id).await.unwrap().unwrap().pairing;
     store.save(&[save(pairing, false, vec![put("h", Phase::Set)])]).await.unwrap();
     store.clear_tokens(id).await.unwrap();
-    assert!(store.kept().await.unwrap().is_empty(), "unpairing deletes alerts");
+    assert!(names().await.0.contains("h deleted"), "unpairing deletes alerts");
 }
 
 #[tokio::test]

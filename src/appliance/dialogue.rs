@@ -93,7 +93,9 @@ impl Dialogues {
 
     /// Decides about a directive (dialogue 2, 2.1 and 2.2).
     pub fn judge(&self, directive: &Directive, origin: Origin) -> Verdict {
-        let Some(id) = &directive.dialog_request_id else { return Verdict::Immediate };
+        let Some(id) = &directive.dialog_request_id else {
+            return self.judge_nameless(directive);
+        };
         let flying = self.in_flight() == Some(id);
         if steers_capture(directive) {
             return if flying { Verdict::Capture } else { Verdict::Discard };
@@ -109,6 +111,16 @@ impl Dialogues {
             return Verdict::Hold;
         }
         self.judge_foreign(directive, id, origin)
+    }
+
+    /// Without an id it is carried out at once; the utterance that it steers can only be the one
+    /// that is being spoken.
+    fn judge_nameless(&self, directive: &Directive) -> Verdict {
+        match (steers_capture(directive), self.in_flight.is_some()) {
+            (false, _) => Verdict::Immediate,
+            (true, true) => Verdict::Capture,
+            (true, false) => Verdict::Discard,
+        }
     }
 
     /// The table of dialogue 2.2: an id that is neither the latest nor in flight.
@@ -260,11 +272,20 @@ mod tests {
             (control, Some("old"), Downchannel, Discard),
             (speak, Some("foreign"), Downchannel, Discard),
             (control, Some("foreign"), Downchannel, Immediate),
+            (stop, None, Downchannel, Capture),
         ];
         for (name, id, origin, verdict) in rows {
             let judged = dialogues().judge(&directive(name, *id), *origin);
             assert_eq!(judged, *verdict, "{name} {id:?} {origin:?}");
         }
+    }
+
+    #[test]
+    fn nobody_is_stopped_who_does_not_speak() {
+        let mut d = dialogues();
+        d.cancel(A);
+        let judged = d.judge(&directive("SpeechRecognizer.StopCapture", None), Origin::Downchannel);
+        assert_eq!(judged, Verdict::Discard);
     }
 
     #[test]

@@ -70,6 +70,11 @@ pub fn duty(namespace: &str, name: &str) -> Option<&'static Duty> {
     DUTIES.iter().find(|duty| (duty.namespace, duty.name) == (namespace, name))
 }
 
+/// Of every directive that CIC has.
+pub fn all() -> impl Iterator<Item = &'static Duty> {
+    DUTIES.iter()
+}
+
 const ACTION: &[&str] = &["DeviceControl.ActionExecuted", "DeviceControl.ActionFailed"];
 const CONNECTION: &[&str] =
     &["DeviceControl.ActionExecuted", "DeviceControl.ActionFailed", "DeviceControl.ReportState"];

@@ -8,9 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use opentelemetry_sdk::trace::SdkTracer;
+
 use super::{
     alerts::{AlertSettings, Phase},
     core::Measure,
+    feed::{Change, Feed, What},
     message::SessionState,
 };
 use crate::{
@@ -52,6 +55,10 @@ pub struct Env {
     pub clock: SharedClock,
     /// All metrics.
     pub metrics: Metrics,
+    /// What operators watch.
+    pub feed: Feed,
+    /// What makes the spans of traces, if somebody collects them.
+    pub tracer: Option<SdkTracer>,
     /// `mqtt.topic_root`.
     pub topic_root: String,
     /// `limits.max_utterance`.
@@ -91,6 +98,14 @@ impl Env {
                     tokio::time::sleep(STORE_RETRY).await;
                 }
             }
+        }
+    }
+
+    /// Shows operators a change, if any of them watches.
+    pub fn show(&self, appliance: &ApplianceId, what: What) {
+        if self.feed.is_watched() {
+            let (appliance, at) = (appliance.clone(), self.clock.now().wall);
+            self.feed.publish(Change { appliance, at, what });
         }
     }
 

@@ -156,6 +156,12 @@ impl Ledger {
         self.saving.is_some() || !self.entries.is_empty()
     }
 
+    /// Whether this event tells of something that counts only once it is kept, and is not yet.
+    pub fn is_staged(&self, event: Ticket) -> bool {
+        let under_way = self.saving.iter().flatten();
+        self.entries.iter().chain(under_way).any(|e| e.staged && e.event == Some(event))
+    }
+
     /// When [`Ledger::next`] has something after a failure.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.retry_at.filter(|_| self.saving.is_none())

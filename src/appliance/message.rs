@@ -305,6 +305,9 @@ pub enum DialogueState {
 }
 
 impl DialogueState {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Listening, Self::Thinking, Self::Speaking, Self::Idle];
+
     /// As the contract spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -332,6 +335,10 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::Recognized, Self::Superseded, Self::Timeout, Self::Cancelled, Self::Failed];
+
     /// As the contract spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -348,7 +355,7 @@ impl StopReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputError {
     /// The topic from `up/` on; `down/audio/...` never appears here.
-    pub topic: String,
+    pub topic: Box<str>,
     /// Machine-readable.
     pub code: ErrorCode,
     /// For a person.

@@ -21,7 +21,8 @@
 //! | [`outbox`] | events on their way to CIC |
 //! | [`ledger`] | what waits to be kept by the store |
 //! | [`context`] | the context of every event |
-//! | [`snapshot`] | what operators see |
+//! | [`snapshot`], [`feed`] | what operators see, and what changes of it |
+//! | [`trace`] | where the time of a dialogue goes |
 //! | [`recent`] | messages that a broker repeats |
 //! | [`complaints`] | `down/error`, at most ten in ten seconds |
 
@@ -36,6 +37,7 @@ pub mod core;
 pub mod dialogue;
 pub mod duties;
 pub mod env;
+pub mod feed;
 pub mod focus;
 pub mod ledger;
 pub mod message;
@@ -46,3 +48,4 @@ pub mod recent;
 pub mod registry;
 pub mod snapshot;
 pub mod speech;
+pub mod trace;

@@ -142,6 +142,13 @@ impl Outbox {
         self.waiting.iter().filter_map(|entry| Some((entry.number?, entry.event.clone())))
     }
 
+    /// The same, with each one's ticket.
+    pub fn kept_with_tickets(&self) -> impl Iterator<Item = (Ticket, i64, Arc<Outgoing>)> + '_ {
+        self.waiting
+            .iter()
+            .filter_map(|entry| Some((entry.ticket, entry.number?, entry.event.clone())))
+    }
+
     /// The next event to send, under this key. One that CIC could not take lets those pass that
     /// may be lost, but none of its like.
     pub fn next(&mut self, key: RequestKey, now: Instant) -> Option<Arc<Outgoing>> {

@@ -1,4 +1,4 @@
-//! The actors of one shard: spawns them, routes to them, respawns one that panicked.
+//! The actors of one shard: spawns them, routes to them, respawns one that panicked or is stuck.
 //!
 //! Called by [`crate::shard`] only, on the shard's own thread.
 
@@ -13,14 +13,17 @@ use tokio::sync::oneshot;
 
 use super::{
     actor::{
-        ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, MAILBOX, Provisioned, Shared,
-        Stop,
+        ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, MAILBOX, Provisioned, Pulse,
+        Shared, Stop,
     },
     env::Env,
+    feed::What,
     ledger::Kept,
     recent::Recent,
+    trace::Way,
 };
 use crate::{
+    clock::mono,
     ids::{ApplianceId, UtteranceId},
     mqtt::{Inbound, link::Taken, native, topics},
     store,
@@ -28,6 +31,16 @@ use crate::{
 
 /// Retained topics that are remembered of one appliance, for a respawned actor.
 const MAX_RETAINED: usize = 40;
+/// An actor that has given no sign of life at so many looks in a row is stuck. Looks, not seconds:
+/// a process that was suspended has not looked.
+const STUCK: u32 = 10;
+
+/// Why an actor has to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    Panicked,
+    Stuck,
+}
 
 struct Entry {
     addr: Addr<ApplianceActor>,
@@ -37,6 +50,26 @@ struct Entry {
     /// broker sends them only with a new subscription.
     retained: BTreeMap<String, Bytes>,
     recent: Recent,
+    /// Looks since it was asked for a sign of life, if it was.
+    missed: Option<u32>,
+}
+
+impl Entry {
+    /// Asks the actor for a sign of life, and sees whether it has given the last one.
+    fn look(&mut self) -> Option<Failure> {
+        if !self.addr.connected() {
+            return Some(Failure::Panicked);
+        }
+        self.missed = match self.missed {
+            Some(missed) if !self.shared.alive.take() => Some(missed + 1),
+            _ => {
+                // Its mailbox may be full, and there is never more than one of these in it.
+                self.addr.do_send(Pulse);
+                Some(0)
+            }
+        };
+        (self.missed >= Some(STUCK)).then_some(Failure::Stuck)
+    }
 }
 
 /// The actors of one shard.
@@ -67,6 +100,7 @@ impl Registry {
             if !keep {
                 let (done, _) = oneshot::channel();
                 entry.addr.do_send(Stop { done });
+                self.env.show(id, What::Removed);
             }
             keep
         });
@@ -80,6 +114,7 @@ impl Registry {
                 }
                 None => {
                     any_new = true;
+                    self.env.show(&id, What::Added);
                     let shared = Shared::default();
                     shared.tokens.replace(record.tokens.clone());
                     shared.kept.replace(kept.remove(&id).unwrap_or_default());
@@ -97,7 +132,8 @@ impl Registry {
     }
 
     /// Hands a message to its appliance's actor.
-    pub fn route(&mut self, inbound: Inbound) -> Taken {
+    pub fn route(&mut self, mut inbound: Inbound) -> Taken {
+        cut(&mut inbound.payload);
         let Some((id, rest)) = topics::split(&self.env.topic_root, &inbound.topic) else {
             return Taken::Yes;
         };
@@ -122,7 +158,11 @@ impl Registry {
             topic: inbound.topic.slice_ref(rest),
             payload: inbound.payload.clone(),
             retained: inbound.retained,
-            received: inbound.received,
+            way: Way {
+                received: inbound.received,
+                queued: mono(),
+                traceparent: inbound.traceparent.clone(),
+            },
         };
         match entry.addr.try_send(message) {
             Ok(()) => {
@@ -149,19 +189,33 @@ impl Registry {
     /// Respawns every actor that has panicked.
     pub fn sweep(&mut self) {
         let dead = self.entries.iter().filter(|(_, entry)| !entry.addr.connected());
-        let dead: Vec<ApplianceId> = dead.into_iter().map(|(id, _)| id.clone()).collect();
-        for id in dead {
+        let dead: Vec<_> = dead.map(|(id, _)| (id.clone(), Failure::Panicked)).collect();
+        self.replace(dead);
+    }
+
+    /// Looks after all actors, once a second: whoever has panicked or is stuck is respawned.
+    pub fn look_after(&mut self) {
+        let looked = self.entries.iter_mut().map(|(id, entry)| (id, entry.look()));
+        let failed = looked.filter_map(|(id, failure)| Some((id.clone(), failure?))).collect();
+        self.replace(failed);
+    }
+
+    fn replace(&mut self, failed: Vec<(ApplianceId, Failure)>) {
+        for (id, failure) in failed {
             let Some(old) = self.entries.remove(&id) else { continue };
-            tracing::error!(appliance = %id, "an appliance's actor panicked; it is respawned");
+            tell(&id, failure, &old.shared);
             self.env.metrics.actor_restarts.inc();
+            let heir = Rc::new(old.shared.heir());
+            old.shared.retire(&self.env);
             // The record is as old as the last pairing; its tokens may be spent.
-            let tokens = old.shared.tokens.borrow().clone();
+            let tokens = heir.tokens.borrow().clone();
             let record = store::Appliance { tokens, ..old.record };
-            let mut entry = self.spawn(record, old.shared, true);
+            let mut entry = self.spawn(record, heir, true);
             for (topic, payload) in &old.retained {
                 let (topic, payload) = (topic.as_str().into(), payload.clone());
-                let (retained, received) = (true, self.env.clock.now().mono);
-                entry.addr.do_send(FromAppliance { topic, payload, retained, received });
+                let now = self.env.clock.now().mono;
+                let way = Way { received: now, queued: now, traceparent: None };
+                entry.addr.do_send(FromAppliance { topic, payload, retained: true, way });
             }
             entry.retained = old.retained;
             self.entries.insert(id, entry);
@@ -202,7 +256,8 @@ impl Registry {
             ctx.set_mailbox_capacity(MAILBOX);
             actor
         });
-        Entry { addr, record, shared, retained: BTreeMap::new(), recent: Recent::default() }
+        let (retained, recent) = (BTreeMap::new(), Recent::default());
+        Entry { addr, record, shared, retained, recent, missed: None }
     }
 
     fn lose_audio(&mut self, id: &str, utterance: &str) -> Taken {
@@ -214,10 +269,33 @@ impl Registry {
     }
 }
 
+/// Tells operators, with all that is known from outside.
+fn tell(id: &ApplianceId, failure: Failure, shared: &Shared) {
+    let (took, at) = shared.took.get().map_or(("nothing", None), |(took, at)| (took, Some(at)));
+    let seconds = at.map(|at| crate::clock::mono().saturating_duration_since(at).as_secs());
+    let session = shared.state.get().map(|state| state.as_str());
+    let kept = shared.kept.borrow();
+    let (alerts, unsent) = (kept.alerts.len(), kept.outbox.len());
+    let what = match failure {
+        Failure::Panicked => "an appliance's actor panicked; it is respawned",
+        Failure::Stuck => "an appliance's actor is stuck; it is replaced",
+    };
+    tracing::error!(appliance = %id, took_last = took, seconds, session, alerts, unsent, "{what}");
+}
+
 /// Whether both are the same appliance, as far as its actor must know.
 fn is_same(a: &store::Appliance, b: &store::Appliance) -> bool {
     (&a.device_id, &a.model_id, &a.lang, a.created_at)
         == (&b.device_id, &b.model_id, &b.lang, b.created_at)
+}
+
+/// What is too large is refused whatever it says, but hundreds of them may wait until then: of each
+/// remains just enough to see that it is too large.
+fn cut(payload: &mut Bytes) {
+    let largest = native::MAX_JSON.max(native::MAX_AUDIO);
+    if payload.len() > largest {
+        *payload = Bytes::copy_from_slice(&payload[..=largest]);
+    }
 }
 
 fn is_retained(rest: &str) -> bool {

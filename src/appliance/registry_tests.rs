@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     appliance::{
-        actor::{Crash, Inspect, MAILBOX},
+        actor::{Crash, Hang, Inspect, MAILBOX},
         alerts::{self, Alert, AlertSettings, Phase},
         env::Handshakes,
+        feed::Feed,
         ledger::{Save, Step},
         snapshot::Snapshot,
     },
@@ -86,12 +87,13 @@ impl Bench {
             retained: false,
             repeated: false,
             received: std::time::Instant::now(),
+            traceparent: None,
         }
     }
 
     async fn snapshot(&self) -> Option<Snapshot> {
         let (reply, replied) = oneshot::channel();
-        self.registry.addr(&self.id)?.try_send(Inspect(reply)).ok()?;
+        self.registry.addr(&self.id)?.try_send(Inspect { whole: false, reply }).ok()?;
         replied.await.ok()
     }
 
@@ -145,6 +147,8 @@ fn env(store: &SharedStore, publisher: &Publisher, metrics: &Metrics) -> Rc<Env>
         link: Policy::default(),
         handshakes: RefCell::new(Handshakes::per_second(200)),
         clock: Arc::new(SystemClock),
+        feed: Feed::default(),
+        tracer: None,
         metrics: metrics.clone(),
         topic_root: "cic/v1".into(),
         max_utterance: Duration::from_secs(60),
@@ -179,6 +183,31 @@ async fn an_actor_that_panics_is_respawned_with_what_it_had() {
 }
 
 #[actix_web::test]
+async fn an_actor_that_is_stuck_is_found_and_replaced_and_one_that_is_not_is_left_alone() {
+    let mut bench = Bench::new().await;
+    assert!(matches!(bench.registry.route(bench.message("up/status", "online")), Taken::Yes));
+    for _ in 0..2 * STUCK {
+        bench.registry.look_after();
+        assert!(bench.snapshot().await.is_some_and(|snapshot| snapshot.online));
+    }
+    assert!(bench.gauge("actor_restarts_total 0").await);
+    let addr = bench.registry.addr(&bench.id).unwrap().clone();
+    addr.send(Hang).await.unwrap();
+    bench.published();
+    let stuck = bench.registry.entries[&bench.id].shared.clone();
+    for looks in 0..=STUCK {
+        assert!(Rc::ptr_eq(&stuck, &bench.registry.entries[&bench.id].shared), "{looks}");
+        bench.registry.look_after();
+        tokio::task::yield_now().await;
+    }
+    assert!(bench.gauge("actor_restarts_total 1").await);
+    let snapshot = bench.snapshot().await.expect("replaced");
+    assert!(snapshot.online && snapshot.alerts[0].phase == Phase::Ringing);
+    assert!(bench.gauge("alerts{state=\"ringing\"} 1").await, "the stuck one counts no more");
+    assert!(stuck.retired.get() && bench.published().contains(&"alert ring".to_owned()));
+}
+
+#[actix_web::test]
 async fn a_respawned_actor_uses_the_tokens_that_were_in_use_not_those_of_its_record() {
     let mut bench = Bench::new().await;
     let shared = bench.registry.entries[&bench.id].shared.clone();
@@ -190,7 +219,9 @@ async fn a_respawned_actor_uses_the_tokens_that_were_in_use_not_those_of_its_rec
     let _ = addr.send(Crash).await;
     bench.registry.sweep();
     assert!(bench.snapshot().await.is_some());
-    assert_eq!(*shared.tokens.borrow(), Some(renewed));
+    let heir = bench.registry.entries[&bench.id].shared.clone();
+    assert!(!Rc::ptr_eq(&shared, &heir));
+    assert_eq!(*heir.tokens.borrow(), Some(renewed));
 }
 
 #[actix_web::test]

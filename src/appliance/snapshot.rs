@@ -4,9 +4,11 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 
 use super::{
     alerts::Alert,
+    focus::Places,
     message::{DialogueState, InputError, SessionState},
 };
 use crate::ids::{DialogRequestId, UtteranceId};
@@ -29,6 +31,10 @@ pub struct Snapshot {
     pub unsent_events: usize,
     /// What it was told on `down/error`, oldest first.
     pub errors: Vec<(Timestamp, InputError)>,
+    /// What sounds how.
+    pub focus: Places,
+    /// Each context by its `Namespace.Name`, as CIC would get it now; empty unless asked for.
+    pub context: Vec<(String, Box<RawValue>)>,
 }
 
 /// The last errors of an appliance.

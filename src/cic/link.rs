@@ -422,6 +422,7 @@ fn describe(reason: &CloseReason) -> String {
         CloseReason::Status { status, .. } => format!("CIC answered {status}"),
         CloseReason::NoHello => "CIC did not say hello".to_owned(),
         CloseReason::PingTimeout => "CIC does not answer".to_owned(),
+        CloseReason::Stalled => "CIC answers no request any more".to_owned(),
         CloseReason::Lost(why) => format!("the connection to CIC was lost: {why}"),
     }
 }

@@ -181,6 +181,8 @@ pub enum CloseReason {
     NoHello,
     /// A PING was not acknowledged in `cic.ping_timeout`.
     PingTimeout,
+    /// PINGs are acknowledged, but no request is taken or answered.
+    Stalled,
     /// GOAWAY, reset, end of the downchannel, protocol error.
     Lost(String),
 }

@@ -189,9 +189,16 @@ pub fn known_directive(namespace: &str, name: &str) -> Option<Name> {
 
 /// Every directive, as namespace and name.
 pub fn directives() -> impl Iterator<Item = Name> {
-    let pairs =
-        |(namespace, names): &'static Namespace| names.iter().map(|name| (*namespace, *name));
     DIRECTIVES.iter().flat_map(pairs)
+}
+
+/// Every event, as namespace and name.
+pub fn events() -> impl Iterator<Item = Name> {
+    EVENTS.iter().flat_map(pairs)
+}
+
+fn pairs((namespace, names): &'static Namespace) -> impl Iterator<Item = Name> {
+    names.iter().map(|name| (*namespace, *name))
 }
 
 /// The event's names as constants, if CIC has one of this name.

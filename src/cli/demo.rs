@@ -1,16 +1,28 @@
 //! `demo`: the whole thing on this machine, over real sockets on free ports.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `demo.rs` | everything that takes part, and the order of the parts |
+//! | `actor.rs` | one appliance: it speaks, and what happens to it is told |
+//! | `narrator.rs` | how it is told |
+//! | `dialogues.rs` | the first three parts |
+//! | `television.rs`, `music.rs`, `timer.rs` | the others |
 
+mod actor;
+mod dialogues;
+mod music;
+mod narrator;
+mod television;
 mod timer;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
-use serde_json::Value;
 
 use super::told_to_stop;
 use crate::{
@@ -21,14 +33,19 @@ use crate::{
     ids::ApplianceId,
     secret::Secret,
     sim::{
-        appliance::{ApplianceSettings, Heard, SimulatedAppliance, read_wav},
-        cic::{SimSettings, SimulatedCic, scenario::embedded},
+        appliance::{ApplianceSettings, Heard, Kind, SimulatedAppliance},
+        cic::{SeenEvent, SimSettings, SimulatedCic},
     },
     store::provision::{self, NewAppliance},
     telemetry::logs::{self, LogFormat},
 };
+use actor::Actor;
+use narrator::Narrator;
 
-const APPLIANCE: &str = "speaker";
+const SPEAKER: &str = "speaker";
+const TELEVISION: &str = "television";
+/// Left to whoever tries the demo.
+const GUEST: &str = "mine";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Options of `demo`.
@@ -51,14 +68,23 @@ pub(super) async fn run(args: DemoArgs, log_format: LogFormat) -> Result<()> {
     let mut stage = Stage::build(&dir).await?;
     let told = stage.perform().await;
     if told.is_ok() {
-        stage.show_the_rest(&log_file);
+        stage.show_the_rest(&dir, &log_file);
         if args.keep_running {
-            stage.explain();
+            stage.explain().await?;
             told_to_stop().await?;
         }
     }
     stage.end().await;
-    told
+    told.with_context(|| format!("the demo failed; see {}", log_file.display()))
+}
+
+fn introduce(cic: &SimulatedCic, broker: SocketAddr) {
+    println!(
+        "Appliances that speak MQTT talk to CLOVA, NAVER's voice assistant, through the gateway.\n\
+         Here all of it runs on this machine, in about 50 s: a simulated CLOVA on {} (TLS),\n\
+         a broker on {broker}, the gateway, a speaker and a television. Users are recordings.\n",
+        cic.cic_uri()
+    );
 }
 
 fn folder(given: Option<PathBuf>) -> Result<PathBuf> {
@@ -66,26 +92,34 @@ fn folder(given: Option<PathBuf>) -> Result<PathBuf> {
         Some(dir) => dir,
         None => tempfile::Builder::new().prefix("cic-gateway-demo-").tempdir()?.keep(),
     };
-    std::fs::create_dir_all(dir.join("answers")).with_context(|| dir.display().to_string())?;
+    for name in ["answers", "television"] {
+        std::fs::create_dir_all(dir.join(name)).with_context(|| dir.display().to_string())?;
+    }
     Ok(dir)
 }
 
 /// Everything that takes part.
 struct Stage {
-    dir: PathBuf,
+    narrator: Narrator,
     cic: SimulatedCic,
     config: Config,
     /// None only while it is being started again.
     gateway: Option<Gateway>,
     broker: SocketAddr,
-    speaker: SimulatedAppliance,
+    speaker: Actor,
+    television: Actor,
+}
+
+/// An appliance that is provisioned and paired.
+struct Provisioned {
     password: Secret,
-    started: Instant,
+    /// The id under which CLOVA knows it.
+    device: String,
 }
 
 impl Stage {
     async fn build(dir: &Path) -> Result<Self> {
-        let started = Instant::now();
+        let narrator = Narrator::new();
         let cic = SimulatedCic::start(SimSettings::default())?;
         let ca_file = dir.join("ca.pem");
         std::fs::write(&ca_file, cic.ca_pem().unwrap_or_default())?;
@@ -94,158 +128,108 @@ impl Stage {
         let broker = gateway.broker_addr().context("the demo needs the embedded broker")?;
         // Free ports the first time, the same ones from then on.
         (config.broker.listen, config.http.listen) = (broker, gateway.http_addr());
-        let password = provision(&config, &gateway, &cic).await?;
-        println!("A simulated CLOVA listens on {} (TLS), the broker on {broker}.", cic.cic_uri());
-        let speaker = SimulatedAppliance::start(ApplianceSettings {
-            id: APPLIANCE.into(),
-            password: password.clone(),
-            host: broker.ip().to_string(),
-            port: broker.port(),
-            root: config.mqtt.topic_root.clone(),
-            out: Some(dir.join("answers")),
-            ..ApplianceSettings::default()
-        })?;
-        let dir = dir.to_owned();
+        introduce(&cic, broker);
+        let mut actors = Vec::new();
+        for (id, kind, out) in
+            [(SPEAKER, Kind::Speaker, "answers"), (TELEVISION, Kind::Television, "television")]
+        {
+            let provisioned = provision(&config, &gateway, &cic, id, kind.model()).await?;
+            let appliance = SimulatedAppliance::start(ApplianceSettings {
+                id: id.into(),
+                kind,
+                password: provisioned.password.clone(),
+                host: broker.ip().to_string(),
+                port: broker.port(),
+                root: config.mqtt.topic_root.clone(),
+                out: Some(dir.join(out)),
+                ..ApplianceSettings::default()
+            })?;
+            actors.push(Actor { name: id, appliance, provisioned, narrator });
+        }
         let gateway = Some(gateway);
-        Ok(Self { dir, cic, config, gateway, broker, speaker, password, started })
+        let (television, speaker) = actors.pop().zip(actors.pop()).context("both were added")?;
+        Ok(Self { narrator, cic, config, gateway, broker, speaker, television })
     }
 
-    /// Three dialogues and a timer.
     async fn perform(&mut self) -> Result<()> {
-        self.expect(is_connected, "the speaker's session with CLOVA").await?;
-        self.tell("gateway", "the speaker is connected to CLOVA");
-        self.title("1. A plain question");
-        self.say("time", "What time is it?", None)?;
-        self.follow(None).await?;
-        self.title("2. A story, interrupted by another question");
-        self.say("story", "Tell me a story.", None)?;
-        self.follow(Some(Duration::from_millis(1500))).await?;
-        self.tell("user", "interrupts");
-        self.say("everest", "How high is Mount Everest?", None)?;
-        self.follow(None).await?;
-        self.title("3. A request that needs a second turn");
-        self.say("pizza", "Order a pizza.", None)?;
-        let question = self.follow(None).await?.context("CLOVA did not ask back")?;
-        self.say("large", "A large one, please.", Some(question))?;
-        self.follow(None).await?;
-        self.title("4. A timer that outlives the gateway");
-        self.timer().await
-    }
-
-    fn say(&self, recording: &str, text: &str, answers: Option<String>) -> Result<()> {
-        let wav = embedded(&format!("speech/{recording}.wav")).context("no such recording")?;
-        self.tell("user", &format!("\"{text}\""));
-        self.speaker.say(read_wav(wav)?, answers);
+        for actor in [&self.speaker, &self.television] {
+            actor.expect(is_connected, "a session with CLOVA").await?;
+            self.tell("gateway", &format!("the {} is connected to CLOVA", actor.name));
+        }
+        self.narrator.title("1. A plain question");
+        self.question().await?;
+        self.narrator.title("2. A story, interrupted by another question");
+        self.interruption().await?;
+        self.narrator.title("3. A request that needs a second turn");
+        self.second_turn().await?;
+        self.narrator.title("4. A television that is turned up by voice");
+        self.turn_up().await?;
+        self.narrator.title("5. An alarm that interrupts music and gives it back");
+        self.music().await?;
+        self.narrator.title("6. A timer that outlives the gateway");
+        self.timer().await?;
+        let refusals = self.cic.refusals();
+        ensure!(refusals.is_empty(), "CLOVA refused {refusals:?}");
         Ok(())
     }
 
-    /// Tells what happens until the dialogue has ended; returns the question that CLOVA asks. With
-    /// `interrupt`, returns so long after the answer has begun to play.
-    async fn follow(&self, interrupt: Option<Duration>) -> Result<Option<String>> {
-        let mut end_of_speech: Option<Instant> = None;
-        let mut until: Option<Instant> = None;
-        loop {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let next = self.speaker.next(left.unwrap_or(PATIENCE)).await;
-            let (at, heard) = match next {
-                Some(next) => next,
-                None if until.is_some() => return Ok(None),
-                None => bail!(
-                    "nothing happened for {PATIENCE:?}; see the log in {}",
-                    self.dir.display()
-                ),
-            };
-            match &heard {
-                Heard::Capture(value) if value["action"] == "listen" => {
-                    self.tell("clova", "asks back: the microphone opens");
-                    return Ok(value["expectSpeechId"].as_str().map(str::to_owned));
-                }
-                Heard::Capture(value) if value["reason"] == "failed" => bail!("the request failed"),
-                Heard::Capture(_) => end_of_speech = Some(at),
-                Heard::FirstAudio { .. } => {
-                    if let Some(ended) = end_of_speech.take() {
-                        let took = at.saturating_duration_since(ended).as_secs_f64() * 1000.0;
-                        self.tell(
-                            "speaker",
-                            &format!("first audio {took:.1} ms after the end of speech"),
-                        );
-                        until = interrupt.map(|after| at + after);
-                    }
-                }
-                Heard::Dialogue(value) if value["state"] == "idle" => return Ok(None),
-                _ => {}
-            }
-            self.describe(&heard);
-        }
-    }
-
-    fn describe(&self, heard: &Heard) {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        match heard {
-            Heard::Text(value) => {
-                self.tell("clova", &format!("understands \"{}\"", text(&value["text"])))
-            }
-            Heard::Capture(_) => self.tell("clova", "has heard enough: the microphone closes"),
-            Heard::Directive(value) => {
-                let name = format!("{}.{}", text(&value["namespace"]), text(&value["name"]));
-                let shown = value["payload"]["text"].as_str();
-                let shown = shown.map(|shown| format!(" \"{shown}\"")).unwrap_or_default();
-                self.tell("gateway", &format!("hands on {name}{shown}"));
-            }
-            Heard::Cancel(_) => {
-                self.tell("gateway", "drops the rest of the old answer: a newer request counts");
-            }
-            Heard::Played { file: Some(file), bytes, .. } => {
-                let name = file.file_name().unwrap_or_default().to_string_lossy();
-                self.tell("speaker", &format!("has played {name} ({bytes} bytes of MP3)"));
-            }
-            Heard::Alert(value) if value["action"] == "set" => {
-                self.tell(
-                    "gateway",
-                    &format!("sets the speaker's {}", text(&value["type"]).to_lowercase()),
-                );
-            }
-            Heard::Error(value) => self.tell("gateway", &format!("reports {value}")),
-            _ => {}
-        }
-    }
-
-    async fn expect(&self, wanted: impl Fn(&Heard) -> bool, what: &str) -> Result<Heard> {
-        let found = self.speaker.wait_for(wanted, PATIENCE).await;
-        found
-            .map(|(_, heard)| heard)
-            .with_context(|| format!("{what} did not come within {PATIENCE:?}"))
-    }
-
-    fn title(&self, text: &str) {
-        println!("\n{text}");
-    }
-
     fn tell(&self, who: &str, what: &str) {
-        println!("{:7.2} s  {who:8} {what}", self.started.elapsed().as_secs_f64());
+        self.narrator.tell(who, what);
     }
 
-    fn show_the_rest(&self, log: &Path) {
-        let superseded =
-            self.cic.seen().iter().filter(|seen| seen.name.ends_with("SpeechStopped")).count();
-        println!("\nCLOVA was told of {superseded} interrupted answer(s).");
-        println!("Answers (MP3): {}", self.dir.join("answers").display());
-        println!("Log:           {}", log.display());
-        println!("Metrics:       http://{}/metrics (while the demo runs)", self.config.http.listen);
+    /// Waits until CLOVA has been told this by a device, and says so.
+    async fn told(
+        &self,
+        by: &Actor,
+        event: &str,
+        wanted: impl Fn(&SeenEvent) -> bool,
+        what: &str,
+    ) -> Result<SeenEvent> {
+        let device = &by.provisioned.device;
+        let fits = |seen: &SeenEvent| seen.name == event && seen.device == *device && wanted(seen);
+        let seen = self.cic.wait_for(fits, PATIENCE).await;
+        let seen = seen.with_context(|| format!("CLOVA was not told of {event}"))?;
+        self.tell("clova", what);
+        Ok(seen)
     }
 
-    fn explain(&self) {
-        let (host, port) = (self.broker.ip(), self.broker.port());
-        let login = format!("-h {host} -p {port} -u {APPLIANCE} -P {}", self.password.expose());
-        println!("\nStill running; Ctrl-C ends it. Talk to it:\n");
-        println!("  mosquitto_sub {login} -t 'cic/v1/{APPLIANCE}/down/#' -v &");
+    fn show_the_rest(&self, dir: &Path, log: &Path) {
         println!(
-            "  mosquitto_pub {login} -t cic/v1/{APPLIANCE}/up/text -m '{{\"text\": \"what time is it\"}}'"
+            "\nEverything that was to happen has happened; CLOVA refused nothing. To look at:\n"
         );
+        let http = self.config.http.listen;
+        for (what, place) in [
+            ("answers (MP3)", dir.join("answers").display().to_string()),
+            ("the gateway's log", log.display().to_string()),
+            ("metrics", format!("http://{http}/metrics, while the demo runs (--keep-running)")),
+        ] {
+            println!("  {what:18} {place}");
+        }
+    }
+
+    /// How to join in, also with an appliance that nobody else plays.
+    async fn explain(&self) -> Result<()> {
+        let gateway = self.gateway.as_ref().context("the gateway runs")?;
+        let guest = provision(&self.config, gateway, &self.cic, GUEST, "generic").await?;
+        let (host, port) = (self.broker.ip(), self.broker.port());
+        let password = self.speaker.provisioned.password.expose();
+        let login = format!("-h {host} -p {port} -u {SPEAKER} -P {password}");
+        let topic = format!("{}/{SPEAKER}", self.config.mqtt.topic_root);
+        println!("\nStill running; Ctrl-C ends it. Watch the speaker, and ask it:\n");
+        println!("  mosquitto_sub {login} -v -t '{topic}/down/#' -T '{topic}/down/audio/#' &");
+        for text in ["what time is it", "set a timer for ten seconds", "stop the timer"] {
+            println!("  mosquitto_pub {login} -t {topic}/up/text -m '{{\"text\": \"{text}\"}}'");
+        }
+        println!(
+            "\nOr be an appliance: \"{GUEST}\" is paired, and docs/firmware.md has firmware.\n"
+        );
+        let password = guest.password.expose();
+        println!("  host {host}, port {port}, user {GUEST}, password {password}");
+        Ok(())
     }
 
     async fn end(self) {
-        drop(self.speaker);
+        drop((self.speaker, self.television));
         if let Some(gateway) = self.gateway {
             gateway.stop().await;
         }
@@ -254,6 +238,10 @@ impl Stage {
 
 fn is_connected(heard: &Heard) -> bool {
     matches!(heard, Heard::Session(session) if session["state"] == "connected")
+}
+
+fn is_played(heard: &Heard) -> bool {
+    matches!(heard, Heard::Played { .. })
 }
 
 fn configuration(dir: &Path, cic: &SimulatedCic, ca_file: &Path) -> Result<Config> {
@@ -270,16 +258,21 @@ fn configuration(dir: &Path, cic: &SimulatedCic, ca_file: &Path) -> Result<Confi
     Ok(config::read(Some(("demo", &text)), [])?)
 }
 
-/// Adds the speaker and pairs it with the simulated CLOVA, as an installer would.
-async fn provision(config: &Config, gateway: &Gateway, cic: &SimulatedCic) -> Result<Secret> {
+/// Adds an appliance and pairs it with the simulated CLOVA, as an installer would.
+async fn provision(
+    config: &Config,
+    gateway: &Gateway,
+    cic: &SimulatedCic,
+    id: &str,
+    model: &str,
+) -> Result<Provisioned> {
     let now = SystemClock.now();
-    let id = ApplianceId::parse(APPLIANCE)?;
-    let model_id = "demo-speaker".to_owned();
+    let (id, model_id) = (ApplianceId::parse(id)?, model.to_owned());
     let new = NewAppliance { id: id.clone(), model_id, lang: "en".into(), device_id: None };
     let (appliance, password) = provision::add(gateway.store().as_ref(), new, now.wall).await?;
     let (device_id, model_id) = (appliance.device_id, appliance.model_id);
-    let device = Device { device_id, model_id };
+    let device = Device { device_id: device_id.clone(), model_id };
     let tokens = app::auth_client(config)?.pair(&device, &cic.issue_code(), now).await?;
     gateway.store().set_tokens(&id, &tokens).await?;
-    Ok(password)
+    Ok(Provisioned { password, device: device_id })
 }

@@ -11,10 +11,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     app::{self, Gateway},
     config::{self, Config},
+    notify::Notifier,
     telemetry::{
         logs::{self, LogFormat},
         metrics::Metrics,
@@ -57,7 +59,8 @@ enum Command {
     /// Run the gateway until it is told to stop (SIGTERM or Ctrl-C)
     #[command(after_help = "Example:\n  cic-gateway --config cic-gateway.toml run")]
     Run,
-    /// See everything work on this machine: broker, simulated CLOVA, gateway and a speaker
+    /// See everything work on this machine, in a minute: broker, simulated CLOVA, gateway, a speaker
+    /// and a television
     #[command(after_help = "Examples:\n  cic-gateway demo\n  cic-gateway demo --keep-running")]
     Demo(demo::DemoArgs),
     /// Find every mistake in the configuration, then try the broker, the store and CLOVA
@@ -141,25 +144,44 @@ fn log(filter: &str, format: LogFormat) -> Result<()> {
 }
 
 async fn serve(config: &Config) -> Result<()> {
-    let gateway = Gateway::start(config).await?;
-    told_to_stop().await.context("signals cannot be received")?;
+    // Listened to from the beginning: none that comes while another is seen to is lost.
+    let mut signals = Signals::listen().context("signals cannot be received")?;
+    let gateway = tokio::select! {
+        gateway = Gateway::start(config) => gateway?,
+        () = signals.next() => return Ok(()),
+    };
+    let notifier = Notifier::ready(&gateway);
+    signals.next().await;
+    notifier.stopping();
     tokio::select! {
         () = gateway.stop() => Ok(()),
-        again = told_to_stop() => {
-            again?;
-            anyhow::bail!("ended at once, as asked by a second signal")
+        () = signals.next() => anyhow::bail!("ended at once, as asked by a second signal"),
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Resolves at the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }
 
 /// Resolves at SIGTERM or SIGINT.
 async fn told_to_stop() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    Signals::listen()?.next().await;
     Ok(())
 }

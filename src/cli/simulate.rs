@@ -1,8 +1,10 @@
 //! `simulate cic` and `simulate appliance`.
 
 mod appliance;
+mod args;
 mod attend;
 mod broker_url;
+mod describe;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -18,9 +20,10 @@ pub enum SimulateCommand {
     /// A simulated CLOVA with its auth server, as strict as the real one
     #[command(after_help = "Example:\n  cic-gateway simulate cic --ca-out ca.pem")]
     Cic(CicArgs),
-    /// A simulated speaker at a real broker: speaks, and plays what comes back
-    #[command(after_help = appliance::EXAMPLES)]
-    Appliance(Box<appliance::ApplianceArgs>),
+    /// A simulated speaker, television, air conditioner or fridge at a real broker: speaks, plays
+    /// what comes back, and does what CLOVA orders
+    #[command(after_help = args::EXAMPLES)]
+    Appliance(Box<args::ApplianceArgs>),
 }
 
 /// Options of `simulate cic`.

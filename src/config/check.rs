@@ -14,6 +14,10 @@ pub(super) fn check(config: &Config, mut wrong: impl FnMut(&str, String)) {
     uri(&config.cic.base_uri, &["http", "https"], "cic.base_uri", &mut wrong);
     uri(&config.auth.base_uri, &["http", "https"], "auth.base_uri", &mut wrong);
     uri(&config.mqtt.url, &["mqtt", "mqtts"], "mqtt.url", &mut wrong);
+    if !config.telemetry.otlp_endpoint.is_empty() {
+        let endpoint = &config.telemetry.otlp_endpoint;
+        uri(endpoint, &["http", "https"], "telemetry.otlp_endpoint", &mut wrong);
+    }
     mqtt(config, &mut wrong);
     files(config, &mut wrong);
     profiles(config, &mut wrong);

@@ -9,6 +9,7 @@ pub(super) enum Kind {
     Duration,
     Size,
     Count,
+    Ratio,
     Addr,
     List,
 }
@@ -101,7 +102,8 @@ keys! {
     }
     telemetry {
         log: Text = "info", "Log filter, for example `info` or `warn,cic_gateway=debug`.";
-        otlp_endpoint: Text = "", "Where traces go.";
+        otlp_endpoint: Text = "", "Where traces go: an OTLP/HTTP collector, for example `http://127.0.0.1:4318`. Empty: none are made.";
+        otlp_ratio: Ratio = "1.0", "Which part of the dialogues is traced, 0 to 1. Those whose `traceparent` says so always are.";
     }
     limits {
         max_appliances: Count = "20000", "Provisioned appliances of one gateway.";
@@ -116,7 +118,7 @@ pub fn reference() -> String {
     let mut text = String::from("| key | default | environment | meaning |\n|---|---|---|---|\n");
     for key in KEYS {
         let default = match (key.kind, key.default) {
-            (Kind::Bool | Kind::Count, value) => format!("`{value}`"),
+            (Kind::Bool | Kind::Count | Kind::Ratio, value) => format!("`{value}`"),
             (Kind::List, value) => format!("`[\"{value}\"]`"),
             (_, value) => format!("`\"{value}\"`"),
         };

@@ -122,7 +122,7 @@ section! {
 }
 section! {
     /// Logs and traces.
-    Telemetry { log: String, otlp_endpoint: String, }
+    Telemetry { log: String, otlp_endpoint: String, otlp_ratio: f64, }
 }
 section! {
     /// Bounds.

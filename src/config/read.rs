@@ -262,6 +262,13 @@ impl Layers {
         self.value(key, |text| Ok(text.to_owned()))
     }
 
+    fn ratio(&mut self, key: &str) -> f64 {
+        self.value(key, |text| match text.parse() {
+            Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+            _ => Err("must be a number from 0 to 1".into()),
+        })
+    }
+
     fn secret(&mut self, key: &str) -> Secret {
         self.text(key).into()
     }
@@ -324,6 +331,7 @@ impl Layers {
             telemetry: Telemetry {
                 log: self.text("telemetry.log"),
                 otlp_endpoint: self.text("telemetry.otlp_endpoint"),
+                otlp_ratio: self.ratio("telemetry.otlp_ratio"),
             },
             limits: Limits {
                 max_appliances: self.parsed("limits.max_appliances", "number"),

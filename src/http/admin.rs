@@ -28,7 +28,9 @@ impl Admin {
                 bearer(request).is_some_and(|given| hash(given).as_ref() == token.as_ref())
             }
             // A page from elsewhere, led here by a name that resolves to this machine, is not us.
-            None => is_local_peer(request) && is_local_name(request),
+            None => {
+                is_local_peer(request) && is_local_name(request) && !is_of_another_page(request)
+            }
         }
     }
 }
@@ -54,6 +56,15 @@ fn bearer(request: &ServiceRequest) -> Option<&str> {
     let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A browser says which page made it ask; programs say nothing.
+fn is_of_another_page(request: &ServiceRequest) -> bool {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let strange = |site: &str| !matches!(site, "same-origin" | "none");
+    let info = request.connection_info();
+    let foreign = |origin: &str| origin.split_once("://").is_none_or(|(_, at)| at != info.host());
+    header("sec-fetch-site").is_some_and(strange) || header("origin").is_some_and(foreign)
 }
 
 fn is_local_peer(request: &ServiceRequest) -> bool {

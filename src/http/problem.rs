@@ -1,9 +1,24 @@
 //! Problem documents (RFC 9457): how every error is answered.
 
 use actix_web::{HttpResponse, http::StatusCode};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{provisioning::ProvisionError, shard::desk::DeskError};
+use crate::{appliance::feed::TooMany, provisioning::ProvisionError, shard::desk::DeskError};
+
+/// A problem document (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProblemJson {
+    /// Always `about:blank`: the status says it all.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What is wrong, for a person.
+    detail: String,
+}
 
 /// An error as it is answered.
 #[derive(Debug)]
@@ -34,18 +49,18 @@ impl actix_web::ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let title = self.status.canonical_reason().unwrap_or("error");
-        let body = json!({
-            "type": "about:blank",
-            "title": title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
+        let body = ProblemJson {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("error"),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+        };
+        let body = serde_json::to_string(&body).unwrap_or_default();
         let mut response = HttpResponse::build(self.status);
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header(("www-authenticate", "Bearer realm=\"cic-gateway\""));
         }
-        response.content_type("application/problem+json").body(body.to_string())
+        response.content_type("application/problem+json").body(body)
     }
 }
 
@@ -65,6 +80,12 @@ impl From<ProvisionError> for Problem {
 
 impl From<DeskError> for Problem {
     fn from(error: DeskError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(error: TooMany) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     }
 }

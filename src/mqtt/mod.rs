@@ -50,4 +50,6 @@ pub struct Inbound {
     pub repeated: bool,
     /// When it was read from the socket.
     pub received: Instant,
+    /// The span that it belongs to, as its sender says (MQTT 5).
+    pub traceparent: Option<Box<str>>,
 }

@@ -45,10 +45,9 @@ pub fn decode(
         return decode_audio(topic, utterance, payload, received);
     }
     let decoded = match topic {
-        _ if payload.len() > MAX_JSON => Err((
-            ErrorCode::PayloadTooLarge,
-            format!("{} bytes; {MAX_JSON} are allowed", payload.len()),
-        )),
+        _ if payload.len() > MAX_JSON => {
+            Err((ErrorCode::PayloadTooLarge, format!("more than {MAX_JSON} bytes")))
+        }
         "up/status" => status(&payload, retained),
         "up/state" => state(&payload),
         "up/recognize" => recognize(&payload),
@@ -89,7 +88,7 @@ fn decode_audio(
             "an utterance is one topic level of 1 to 64 characters".into(),
         ))
     } else if data.len() > MAX_AUDIO {
-        Some((ErrorCode::PayloadTooLarge, format!("{} bytes; {MAX_AUDIO} are allowed", data.len())))
+        Some((ErrorCode::PayloadTooLarge, format!("more than {MAX_AUDIO} bytes")))
     } else if !data.len().is_multiple_of(2) {
         let message = format!("{} bytes; 16-bit samples need an even number", data.len());
         Some((ErrorCode::AudioOddLength, message))

@@ -36,7 +36,11 @@ pub enum DeskError {
 }
 
 enum Ask {
-    Inspect(Vec<ApplianceId>, oneshot::Sender<HashMap<ApplianceId, oneshot::Receiver<Snapshot>>>),
+    Inspect {
+        ids: Vec<ApplianceId>,
+        whole: bool,
+        answer: oneshot::Sender<HashMap<ApplianceId, oneshot::Receiver<Snapshot>>>,
+    },
     StopAlert(ApplianceId, StopAlert, oneshot::Sender<Result<(), DeskError>>),
     Request(ApplianceId, Request, oneshot::Sender<Result<(), DeskError>>),
 }
@@ -61,8 +65,17 @@ impl Desk {
 
     /// How these appliances are; those that do not answer are left out.
     pub async fn inspect(&self, ids: Vec<ApplianceId>) -> HashMap<ApplianceId, Snapshot> {
+        self.look(ids, false).await
+    }
+
+    /// How this appliance is, with its context; nothing if it does not answer.
+    pub async fn inspect_whole(&self, id: &ApplianceId) -> Option<Snapshot> {
+        self.look(vec![id.clone()], true).await.remove(id)
+    }
+
+    async fn look(&self, ids: Vec<ApplianceId>, whole: bool) -> HashMap<ApplianceId, Snapshot> {
         let (answer, answered) = oneshot::channel();
-        if self.0.send(Ask::Inspect(ids, answer)).await.is_err() {
+        if self.0.send(Ask::Inspect { ids, whole, answer }).await.is_err() {
             return HashMap::new();
         }
         let mut found = HashMap::new();
@@ -118,10 +131,10 @@ impl Desk {
 
 fn serve(registry: &Registry, ask: Ask) {
     match ask {
-        Ask::Inspect(ids, answer) => {
+        Ask::Inspect { ids, whole, answer } => {
             let inspect = |id: ApplianceId| {
                 let (reply, replied) = oneshot::channel();
-                registry.addr(&id)?.try_send(Inspect(reply)).ok()?;
+                registry.addr(&id)?.try_send(Inspect { whole, reply }).ok()?;
                 Some((id, replied))
             };
             let _ = answer.send(ids.into_iter().filter_map(inspect).collect());

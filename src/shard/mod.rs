@@ -4,6 +4,7 @@
 //! hub has one.
 
 pub mod desk;
+mod pulse;
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
@@ -18,10 +19,12 @@ use crate::{
     store::{SharedStore, StoreError},
 };
 use desk::Desk;
+pub use pulse::Pulse;
 
-/// How often the store is asked whether `cic-gateway appliance ...` has changed anything, and the
-/// actors are checked for panics.
+/// How often the store is asked whether `cic-gateway appliance ...` has changed anything.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// How often the actors are looked after.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long stopping actors may take: their own 5 s for what is under way, and a little more.
 const STOP_ACTORS: Duration = Duration::from_secs(6);
 /// How long the publisher may take to empty its queue at the end.
@@ -51,6 +54,8 @@ pub struct Shard {
     registry: Rc<RefCell<Option<Registry>>>,
     link: Link,
     follower: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    pulse: Pulse,
     desk: Desk,
     clerk: JoinHandle<()>,
 }
@@ -73,13 +78,20 @@ impl Shard {
         let follow =
             Follower { registry: registry.clone(), store, revision, connected, resubscribe };
         let follower = tokio::task::spawn_local(follow.run());
+        let pulse = Pulse::start();
+        let keeper = tokio::task::spawn_local(look_after(registry.clone(), pulse.clone()));
         let (desk, clerk) = Desk::open(registry.clone());
-        Ok(Self { registry, link, follower, desk, clerk })
+        Ok(Self { registry, link, follower, keeper, pulse, desk, clerk })
     }
 
     /// Whether the broker connection stands.
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.link.connected()
+    }
+
+    /// The sign of life of the thread that the appliances are on.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// The way to this shard's appliances, from any thread.
@@ -90,6 +102,7 @@ impl Shard {
     /// Lets the actors finish what is under way, publishes what is queued, disconnects.
     pub async fn stop(self) {
         self.follower.abort();
+        self.keeper.abort();
         let stopping = self.registry.borrow_mut().as_mut().map(Registry::stop).unwrap_or_default();
         let all = futures_util::future::join_all(stopping);
         if tokio::time::timeout(STOP_ACTORS, all).await.is_err() {
@@ -100,7 +113,20 @@ impl Shard {
     }
 }
 
-/// Follows the store, the broker connection and the actors' health.
+/// Looks after the actors, and lives itself. Beside the follower, which may wait for the store.
+async fn look_after(registry: Rc<RefCell<Option<Registry>>>, pulse: Pulse) {
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        pulse.beat();
+        if let Some(registry) = registry.borrow_mut().as_mut() {
+            registry.look_after();
+        }
+    }
+}
+
+/// Follows the store and the broker connection.
 struct Follower {
     registry: Rc<RefCell<Option<Registry>>>,
     store: SharedStore,
@@ -116,10 +142,7 @@ impl Follower {
         let mut was_connected = false;
         loop {
             tokio::select! {
-                _ = ticks.tick() => {
-                    self.sweep();
-                    self.follow_store().await;
-                }
+                _ = ticks.tick() => self.follow_store().await,
                 changed = self.connected.changed() => {
                     if changed.is_err() { return }
                     let connected = *self.connected.borrow_and_update();
@@ -129,12 +152,6 @@ impl Follower {
                     was_connected |= connected;
                 }
             }
-        }
-    }
-
-    fn sweep(&self) {
-        if let Some(registry) = self.registry.borrow_mut().as_mut() {
-            registry.sweep();
         }
     }
 

@@ -25,6 +25,10 @@ pub(super) const ENQUEUE: &str = "INSERT INTO outbox (appliance_id, number, name
      message_id, payload, contexts) VALUES ($1, $2, $3, $4, $5, $6, $7)";
 pub(super) const DEQUEUE: &str = "DELETE FROM outbox WHERE appliance_id = $1 AND number = $2";
 pub(super) const CLEAR_ALERTS: &str = "DELETE FROM alerts WHERE appliance_id = $1";
+/// What is gone with its pairing the appliance must still hear, once the gateway is up again.
+pub(super) const FORGET_ALERTS: &str = "UPDATE alerts SET phase = 'deleted', label = NULL, \
+     assets = NULL, asset_play_order = NULL, since = $2 WHERE appliance_id = $1 \
+     AND phase <> 'deleted'";
 pub(super) const CLEAR_OUTBOX: &str = "DELETE FROM outbox WHERE appliance_id = $1";
 pub(super) const ALERTS: &str = "SELECT appliance_id, token, kind, scheduled_time, label, \
      assets, asset_play_order, phase, since FROM alerts";

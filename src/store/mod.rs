@@ -101,7 +101,8 @@ pub trait ApplianceStore: Send + Sync {
     /// Removes an appliance and its tokens. [`StoreError::NotFound`] if there is none.
     async fn remove(&self, id: &ApplianceId) -> Result<(), StoreError>;
     /// Stores what a pairing yielded, replacing what was there; alerts and outbox belong to
-    /// the old pairing and go with it.
+    /// the old pairing and go with it. Of the alerts remains that they are deleted, so that the
+    /// appliance hears it even if no gateway runs now.
     async fn set_tokens(&self, id: &ApplianceId, tokens: &Tokens) -> Result<(), StoreError>;
     /// Stores what a refresh yielded, if the pairing is still the one that was refreshed; `false`
     /// when somebody paired or unpaired meanwhile. Does not raise the revision.
@@ -111,7 +112,7 @@ pub trait ApplianceStore: Send + Sync {
         pairing: i64,
         tokens: &Tokens,
     ) -> Result<bool, StoreError>;
-    /// Forgets the tokens, the alerts and the outbox; fine if there were none. [`StoreError::NotFound`] without appliance.
+    /// Forgets the tokens, and alerts and outbox as [`Self::set_tokens`] does; fine if there were none. [`StoreError::NotFound`] without appliance.
     async fn clear_tokens(&self, id: &ApplianceId) -> Result<(), StoreError>;
     /// A number that grows with every change to the set of appliances or their pairing.
     async fn revision(&self) -> Result<i64, StoreError>;

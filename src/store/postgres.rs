@@ -10,7 +10,11 @@ use sqlx::{
 };
 
 use super::{StoreError, doings_sql, seal::SecretKey, sql};
-use crate::{ids::ApplianceId, secret::Secret};
+use crate::{
+    clock::{Clock, SystemClock},
+    ids::ApplianceId,
+    secret::Secret,
+};
 
 type Database = Postgres;
 type Arguments = PgArguments;

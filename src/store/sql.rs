@@ -141,9 +141,12 @@ macro_rules! appliance_store {
                 if query.execute(&mut *tx).await?.rows_affected() == 0 {
                     return Err(StoreError::NotFound);
                 }
-                for text in [doings_sql::CLEAR_ALERTS, doings_sql::CLEAR_OUTBOX] {
-                    sqlx::query(text).bind(id.as_str()).execute(&mut *tx).await?;
-                }
+                sqlx::query(doings_sql::FORGET_ALERTS)
+                    .bind(id.as_str())
+                    .bind(SystemClock.now().wall.as_microsecond())
+                    .execute(&mut *tx)
+                    .await?;
+                sqlx::query(doings_sql::CLEAR_OUTBOX).bind(id.as_str()).execute(&mut *tx).await?;
                 sqlx::query(sql::RAISE).execute(&mut *tx).await?;
                 Ok(tx.commit().await?)
             }

@@ -13,7 +13,11 @@ use sqlx::{
 };
 
 use super::{StoreError, doings_sql, seal::SecretKey, sql};
-use crate::{ids::ApplianceId, secret::Secret};
+use crate::{
+    clock::{Clock, SystemClock},
+    ids::ApplianceId,
+    secret::Secret,
+};
 
 type Database = Sqlite;
 type Arguments = SqliteArguments;

@@ -14,8 +14,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// Libraries that tell more than operators want to know.
-const QUIET: &str = "h2=warn,rumqttc=warn,sqlx=warn,mqtt5=warn,hyper=warn,rustls=warn,actix=warn";
+/// Libraries that tell more than operators want to know. actix_http calls it an error when a client
+/// sends what is no HTTP.
+const QUIET: &str = "h2=warn,rumqttc=warn,sqlx=warn,mqtt5=warn,hyper=warn,rustls=warn,actix=warn,\
+                     actix_http=off,opentelemetry=warn,reqwest=warn";
 
 /// Starts logging to standard error, or to a file.
 ///

@@ -3,6 +3,8 @@
 //! No label carries an appliance id, a token or a text. A labelled family appears with its first
 //! sample. Cloning is cheap: every field shares its family.
 
+use std::{cell::RefCell, collections::BTreeMap};
+
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder, core::Collector,
@@ -70,35 +72,43 @@ pub struct Metrics {
     pub store_errors: IntCounterVec,
     /// `token_refresh_total{result}`: ok, rejected, failed.
     pub token_refresh: IntCounterVec,
-    /// `actor_restarts_total`: appliance actors that panicked and were respawned.
+    /// `actor_restarts_total`: appliance actors that panicked or were stuck, and were respawned.
     pub actor_restarts: IntCounter,
 }
 
 impl Metrics {
     /// A fresh set with its own registry.
     pub fn new() -> Self {
-        let registry = Registry::new();
-        let r = &registry;
+        Self::declared(&Families::default())
+    }
+
+    fn declared(r: &Families) -> Self {
         let build = gauge_vec(r, "build_info", "Version of this program, always 1.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        register_process(r);
         Self {
-            appliances: gauge_vec(r, "appliances", "Appliances by session state.", &["state"]),
+            appliances: gauge_vec(
+                r,
+                "appliances",
+                "Provisioned appliances by the state of their session, as in down/session.",
+                &["state"],
+            ),
             cic_connects: counter_vec(
                 r,
                 "cic_connects_total",
-                "Attempts to connect to CIC.",
+                "Attempts to connect to CIC: connected, unreachable, unauthorized, refused, no_hello.",
                 &["result"],
             ),
             cic_events: counter_vec(
                 r,
                 "cic_events_total",
-                "Events sent to CIC.",
+                "Events for CIC: ok, refused (an error status), failed (no answer).",
                 &["namespace", "name", "result"],
             ),
             cic_directives: counter_vec(
                 r,
                 "cic_directives_total",
-                "Directives received from CIC.",
+                "Directives from CIC: delivered, superseded, unknown, invalid.",
                 &["namespace", "name", "outcome"],
             ),
             cic_event_seconds: histogram(
@@ -116,7 +126,7 @@ impl Metrics {
             cic_session_errors: counter_vec(
                 r,
                 "cic_session_errors_total",
-                "CIC sessions lost.",
+                "CIC sessions that ended: requested (by the gateway), connect, status, no_hello, ping_timeout, lost.",
                 &["reason"],
             ),
             dialogue_first_audio_seconds: histogram(
@@ -134,7 +144,7 @@ impl Metrics {
             audio_bytes: counter_vec(
                 r,
                 "audio_bytes_total",
-                "Audio bytes relayed.",
+                "Audio bytes relayed: up (to CIC), down (to appliances).",
                 &["direction"],
             ),
             audio_dropped: counter_vec(
@@ -152,14 +162,14 @@ impl Metrics {
             mqtt_messages: counter_vec(
                 r,
                 "mqtt_messages_total",
-                "MQTT messages.",
+                "MQTT messages: up (from appliances), down; the topic behind up/ or down/, without ids.",
                 &["direction", "topic"],
             ),
             mqtt_connected: gauge(r, "mqtt_connected", "1 while the broker connection stands."),
             input_errors: counter_vec(
                 r,
                 "input_errors_total",
-                "Messages from appliances that could not be used.",
+                "Messages from appliances that could not be used, by the code of down/error.",
                 &["code"],
             ),
             alerts: gauge_vec(r, "alerts", "Alerts by what has become of them.", &["state"]),
@@ -172,7 +182,7 @@ impl Metrics {
             alert_transitions: counter_vec(
                 r,
                 "alert_transitions_total",
-                "What became of alerts.",
+                "What became of alerts: set, ringing, stopped, deleted, missed, forgotten, failed (the appliance could not ring).",
                 &["type", "to"],
             ),
             orders_failed: counter_vec(
@@ -191,16 +201,27 @@ impl Metrics {
             token_refresh: counter_vec(
                 r,
                 "token_refresh_total",
-                "Refreshes of access tokens.",
+                "Refreshes of access tokens: ok, rejected (the pairing is gone), failed (no answer).",
                 &["result"],
             ),
             actor_restarts: counter(
                 r,
                 "actor_restarts_total",
-                "Appliance actors respawned after a panic.",
+                "Appliance actors that panicked or were stuck, and were respawned.",
             ),
-            registry,
+            registry: r.registry.clone(),
         }
+    }
+
+    /// What a gauge with one label says, by that label.
+    pub fn by_label(&self, gauge: &IntGaugeVec) -> BTreeMap<String, i64> {
+        let families = gauge.collect();
+        let samples = families.iter().flat_map(|family| family.get_metric());
+        let labelled = samples.filter_map(|sample| {
+            let label = sample.get_label().first()?.value().to_owned();
+            Some((label, sample.get_gauge().get_value() as i64))
+        });
+        labelled.collect()
     }
 
     /// The Prometheus text exposition of everything.
@@ -218,9 +239,55 @@ impl Default for Metrics {
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+/// All families as a Markdown table, for `docs/metrics.md`.
+pub fn reference() -> String {
+    let families = Families::default();
+    let _ = Metrics::declared(&families);
+    let mut text = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
+    for (kind, collector) in families.declared.borrow().iter() {
+        for desc in collector.desc() {
+            let labels: Vec<_> =
+                desc.variable_labels.iter().map(|label| format!("`{label}`")).collect();
+            let (name, labels) = (&desc.fq_name, labels.join(", "));
+            let kind = match *kind {
+                "process" if name.ends_with("_total") => "counter",
+                "process" => "gauge",
+                kind => kind,
+            };
+            text += &format!("| `{name}` | {kind} | {labels} | {} |\n", desc.help);
+        }
+    }
+    text
+}
+
+/// CPU, memory, files and threads, under the names that every Prometheus client has for them.
+#[cfg(target_os = "linux")]
+fn register_process(families: &Families) {
+    use prometheus::process_collector::ProcessCollector;
+    let registered = families.registry.register(Box::new(ProcessCollector::for_self()));
+    registered.expect("each name is registered once");
+    families.declared.borrow_mut().push(("process", Box::new(ProcessCollector::for_self())));
+}
+
+#[cfg(not(target_os = "linux"))]
+fn register_process(_: &Families) {}
+
+/// What has been declared, in order.
+#[derive(Default)]
+struct Families {
+    registry: Registry,
+    declared: RefCell<Vec<(&'static str, Box<dyn Collector>)>>,
+}
+
+fn register<C: Collector + Clone + 'static>(
+    families: &Families,
+    kind: &'static str,
+    made: prometheus::Result<C>,
+) -> C {
     let collector = made.expect("metric names and labels are constants of this file");
-    registry.register(Box::new(collector.clone())).expect("each name is registered once");
+    let registered = families.registry.register(Box::new(collector.clone()));
+    registered.expect("each name is registered once");
+    families.declared.borrow_mut().push((kind, Box::new(collector.clone())));
     collector
 }
 
@@ -228,36 +295,36 @@ fn opts(name: &str, help: &str) -> Opts {
     Opts::new(name, help).namespace(NAMESPACE)
 }
 
-fn counter(r: &Registry, name: &str, help: &str) -> IntCounter {
-    register(r, IntCounter::with_opts(opts(name, help)))
+fn counter(r: &Families, name: &str, help: &str) -> IntCounter {
+    register(r, "counter", IntCounter::with_opts(opts(name, help)))
 }
 
-fn counter_vec(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(r, IntCounterVec::new(opts(name, help), labels))
+fn counter_vec(r: &Families, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(r, "counter", IntCounterVec::new(opts(name, help), labels))
 }
 
-fn gauge(r: &Registry, name: &str, help: &str) -> IntGauge {
-    register(r, IntGauge::with_opts(opts(name, help)))
+fn gauge(r: &Families, name: &str, help: &str) -> IntGauge {
+    register(r, "gauge", IntGauge::with_opts(opts(name, help)))
 }
 
-fn gauge_vec(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    register(r, IntGaugeVec::new(opts(name, help), labels))
+fn gauge_vec(r: &Families, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register(r, "gauge", IntGaugeVec::new(opts(name, help), labels))
 }
 
-fn histogram(r: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+fn histogram(r: &Families, name: &str, help: &str, buckets: &[f64]) -> Histogram {
     let opts = HistogramOpts::new(name, help).namespace(NAMESPACE).buckets(buckets.to_vec());
-    register(r, Histogram::with_opts(opts))
+    register(r, "histogram", Histogram::with_opts(opts))
 }
 
 fn histogram_vec(
-    r: &Registry,
+    r: &Families,
     name: &str,
     help: &str,
     labels: &[&str],
 ) -> prometheus::HistogramVec {
     let opts =
         HistogramOpts::new(name, help).namespace(NAMESPACE).buckets(NETWORK_BUCKETS.to_vec());
-    register(r, prometheus::HistogramVec::new(opts, labels))
+    register(r, "histogram", prometheus::HistogramVec::new(opts, labels))
 }
 
 #[cfg(test)]
@@ -278,5 +345,41 @@ mod tests {
         assert!(
             metrics.render().contains("cic_gateway_input_errors_total{code=\"invalid_json\"} 1")
         );
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn the_reference_names_every_metric() {
+        // Written anew with: UPDATE_DOCS=1 cargo test the_reference
+        let page = format!("{}\n{}", include_str!("metrics_head.md.in"), reference());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write("docs/metrics.md", &page).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string("docs/metrics.md").unwrap(), page);
+    }
+
+    #[test]
+    fn names_and_labels_are_as_prometheus_wants_them() {
+        let page = reference();
+        let text = Metrics::new().render();
+        assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
+        for line in page.lines().skip(2) {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let (name, kind, help) = (cells[1].trim_matches('`'), cells[2], cells[4]);
+            let own = name.starts_with("cic_gateway_") || name.starts_with("process_");
+            assert!(own, "{name} has our prefix");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+            if kind == "histogram" {
+                assert!(name.ends_with("_seconds"), "{name} is in base units");
+            }
+            let snake = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(name.chars().all(snake), "{name}");
+            assert!(help.ends_with('.') && help.len() > 10, "{name} says what it is: {help}");
+            for label in cells[3].split(", ").map(|label| label.trim_matches('`')) {
+                assert!(label.chars().all(snake), "{name}: {label}");
+                let identity = ["appliance", "id", "token", "text", "device"].contains(&label);
+                assert!(!identity, "{name}: {label} tells who or what was said");
+            }
+        }
     }
 }

@@ -10,18 +10,21 @@ use tracing::subscriber::DefaultGuard;
 /// Collects log lines from when it is made until it is dropped.
 pub struct Logs {
     text: Arc<Mutex<Vec<u8>>>,
-    _guard: DefaultGuard,
+    _guard: Option<DefaultGuard>,
 }
 
 impl Logs {
     pub fn collect() -> Self {
         let text = Arc::<Mutex<Vec<u8>>>::default();
-        let writer = text.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || Writer(writer.clone()))
-            .finish();
-        Self { text, _guard: tracing::subscriber::set_default(subscriber) }
+        let guard = tracing::subscriber::set_default(subscriber(text.clone()));
+        Self { text, _guard: Some(guard) }
+    }
+
+    /// Of all threads, for good; once in a process.
+    pub fn collect_everywhere() -> Self {
+        let text = Arc::<Mutex<Vec<u8>>>::default();
+        tracing::subscriber::set_global_default(subscriber(text.clone())).unwrap();
+        Self { text, _guard: None }
     }
 
     /// All lines that hold this text.
@@ -29,6 +32,10 @@ impl Logs {
         let text = String::from_utf8(self.text.lock().unwrap().clone()).unwrap();
         text.lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
     }
+}
+
+fn subscriber(text: Arc<Mutex<Vec<u8>>>) -> impl tracing::Subscriber + Send + Sync {
+    tracing_subscriber::fmt().with_ansi(false).with_writer(move || Writer(text.clone())).finish()
 }
 
 struct Writer(Arc<Mutex<Vec<u8>>>);

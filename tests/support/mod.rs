@@ -5,9 +5,13 @@
 pub mod cli;
 pub mod house;
 pub mod logs;
+pub mod onlooker;
 pub mod pki;
+pub mod proxy;
+pub mod puppet;
 pub mod scripted;
 pub mod site;
+pub mod stage;
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -56,6 +60,29 @@ impl Mosquitto {
             mosquitto("passwd"),
             mosquitto("acl"),
         );
+        Self::start_in(dir, port, &config)
+    }
+
+    /// With the configuration that is shipped, on a port of its own.
+    pub fn start_shipped(files: &Path) -> Self {
+        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+        for name in ["passwd", "acl"] {
+            std::fs::copy(files.join(name), dir.path().join(name)).unwrap();
+        }
+        let shipped = std::fs::read_to_string("deploy/mosquitto/mosquitto.conf").unwrap();
+        let here = dir.path().display().to_string();
+        let mut config = shipped
+            .replace("\nlistener 1883\n", &format!("\nlistener {port} 127.0.0.1\n"))
+            .replace("/mosquitto/auth", &here)
+            .replace("/mosquitto/data", &here);
+        assert!(config.contains(&format!("acl_file {here}/acl")) && config.contains("127.0.0.1"));
+        if is_root() {
+            config += "\nuser root\n";
+        }
+        Self::start_in(dir, port, &config)
+    }
+
+    fn start_in(dir: tempfile::TempDir, port: u16, config: &str) -> Self {
         std::fs::write(dir.path().join("mosquitto.conf"), config).unwrap();
         let child = Self::spawn(dir.path());
         wait_for_port(port, "mosquitto");

@@ -100,7 +100,7 @@ pub async fn until(session: &mut SessionHandle, wanted: impl Fn(&Notice) -> bool
         let next = tokio::time::timeout(LIMIT, session.notices.recv()).await.expect("in time");
         let next = next.unwrap_or_else(|| panic!("the session goes on after {seen:?}"));
         let found = wanted(&next);
-        seen.push(next);
+        seen.push(*next);
         if found {
             return seen;
         }
@@ -148,7 +148,8 @@ pub fn event(name: &str, dialogue: Option<&str>, payload: Value) -> Value {
     let state = json!({"allAlerts": [], "activeAlerts": []});
     let alerts =
         json!({"header": {"namespace": "Alerts", "name": "AlertsState"}, "payload": state});
-    json!({"context": [alerts], "event": {"header": header, "payload": payload}})
+    let device = json!({"header": {"namespace": "Device", "name": "DeviceState"}, "payload": {}});
+    json!({"context": [alerts, device], "event": {"header": header, "payload": payload}})
 }
 
 /// An event that is answered with `204`.

@@ -32,6 +32,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- define "cic-gateway.image" -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end }}
+
 {{- define "cic-gateway.secretName" -}}
 {{- default (include "cic-gateway.fullname" .) .Values.existingSecret }}
 {{- end }}
@@ -40,11 +44,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 texts is TOML as well. */}}
 {{- define "cic-gateway.config" -}}
 {{- range $section, $keys := .Values.config }}
+{{- if $keys }}
 [{{ $section }}]
 {{- range $key, $value := $keys }}
 {{ $key }} = {{ if or (kindIs "float64" $value) (kindIs "int" $value) (kindIs "int64" $value) }}{{ int64 $value }}{{ else }}{{ toJson $value }}{{ end }}
 {{- end }}
 {{ end }}
+{{- end }}
 [http]
 listen = "0.0.0.0:8080"
 {{- end }}

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 use super::{
     ApplianceActor, DRAIN,
     messages::{
-        BrokerLost, BrokerReturned, FromAppliance, Inspect, Provisioned, Request, Stop, StopAlert,
+        BrokerLost, BrokerReturned, FromAppliance, Inspect, Provisioned, Pulse, Request, Stop,
+        StopAlert,
     },
 };
 use crate::{
@@ -27,9 +28,14 @@ impl Handler<FromAppliance> for ApplianceActor {
             &message.topic,
             message.payload,
             message.retained,
-            message.received,
+            message.way.received,
         ) {
-            Ok(up) => Input::Up(up),
+            Ok(up) => {
+                if let Some(traces) = &mut self.traces {
+                    traces.heard(&up, message.way);
+                }
+                Input::Up(up)
+            }
             Err(error) => Input::Rejected(error),
         };
         self.feed(input, ctx);
@@ -83,8 +89,8 @@ impl Handler<Stop> for ApplianceActor {
 impl Handler<Inspect> for ApplianceActor {
     type Result = ();
 
-    fn handle(&mut self, Inspect(reply): Inspect, _: &mut Self::Context) {
-        let _ = reply.send(self.core.snapshot(self.env.clock.now()));
+    fn handle(&mut self, Inspect { whole, reply }: Inspect, _: &mut Self::Context) {
+        let _ = reply.send(self.core.snapshot(whole, self.env.clock.now()));
     }
 }
 
@@ -101,8 +107,30 @@ impl Handler<Request> for ApplianceActor {
     type Result = ();
 
     fn handle(&mut self, Request { text, reply }: Request, ctx: &mut Self::Context) {
+        if let Some(traces) = &mut self.traces {
+            traces.asked();
+        }
         let _ = reply.send(self.core.request_text(text, self.env.clock.now()));
         self.perform(ctx);
+    }
+}
+
+impl Handler<Pulse> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Pulse, _: &mut Self::Context) {
+        self.shared.alive.set(true);
+    }
+}
+
+#[cfg(test)]
+impl Handler<super::messages::Hang> for ApplianceActor {
+    type Result = ();
+
+    fn handle(&mut self, _: super::messages::Hang, ctx: &mut Self::Context) {
+        use actix::{ActorFutureExt, WrapFuture};
+        let never = std::future::pending::<()>().into_actor(self);
+        ctx.wait(never.map(|(), _, _| ()));
     }
 }
 
@@ -153,6 +181,9 @@ impl StreamHandler<(u64, Notice)> for ApplianceActor {
     fn handle(&mut self, (generation, notice): (u64, Notice), ctx: &mut Self::Context) {
         if matches!(notice, Notice::Closed(_)) {
             self.session.take_if(|(open, _)| *open == generation);
+        }
+        if let Some(traces) = &mut self.traces {
+            traces.noticed(&notice);
         }
         self.feed(Input::Session(generation, notice), ctx);
     }

@@ -1,14 +1,25 @@
 //! What an appliance's actor can be told.
 
-use std::{cell::RefCell, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    time::Instant,
+};
 
 use actix::Message;
 use bytes::Bytes;
 use bytestring::ByteString;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    appliance::{alerts::Refused, ledger::Kept, message::InputError, snapshot::Snapshot},
+    appliance::{
+        alerts::{Phase, Refused},
+        env::Env,
+        ledger::Kept,
+        message::{InputError, SessionState},
+        snapshot::Snapshot,
+        trace::Way,
+    },
+    cic::message::Command,
     ids::{Token, UtteranceId},
     store::{self, Tokens},
 };
@@ -23,8 +34,8 @@ pub struct FromAppliance {
     pub payload: Bytes,
     /// Sent from the broker's memory.
     pub retained: bool,
-    /// When it was read from the broker's socket.
-    pub received: Instant,
+    /// How it came here.
+    pub way: Way,
 }
 
 /// The appliance's record in the store has changed.
@@ -53,7 +64,12 @@ pub struct BrokerLost;
 /// Asks how the appliance is.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Inspect(pub oneshot::Sender<Snapshot>);
+pub struct Inspect {
+    /// With its context.
+    pub whole: bool,
+    /// Told how it is.
+    pub reply: oneshot::Sender<Snapshot>,
+}
 
 /// Presses the stop button of an alert.
 #[derive(Message)]
@@ -75,7 +91,12 @@ pub struct Request {
     pub reply: oneshot::Sender<Result<(), InputError>>,
 }
 
-/// What the registry and an actor share, and what outlives an actor that panics.
+/// Asks for a sign of life: [`Shared::alive`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Pulse;
+
+/// What the registry and an actor share, and what outlives an actor that panics or is stuck.
 #[derive(Debug, Default)]
 pub struct Shared {
     /// The utterance of which the registry had to drop audio, if any.
@@ -84,6 +105,40 @@ pub struct Shared {
     pub tokens: RefCell<Option<Tokens>>,
     /// Alerts and outbox; the store may not have them yet.
     pub kept: RefCell<Kept>,
+    /// Set by the actor for each [`Pulse`].
+    pub alive: Cell<bool>,
+    /// What the actor took last, and when: where to look when it is stuck.
+    pub took: Cell<Option<(&'static str, Instant)>>,
+    /// What `down/session` said last; counted in `appliances{state}`.
+    pub state: Cell<Option<SessionState>>,
+    /// Alerts by phase; counted in `alerts{state}`.
+    pub alerts: Cell<[usize; Phase::ALL.len()]>,
+    /// The session that is open.
+    pub session: RefCell<Option<mpsc::UnboundedSender<Command>>>,
+    /// Another actor has taken this one's place.
+    pub retired: Cell<bool>,
+}
+
+impl Shared {
+    /// What the next actor of the appliance starts with.
+    pub fn heir(&self) -> Self {
+        Self {
+            lost_audio: self.lost_audio.take().into(),
+            tokens: self.tokens.borrow().clone().into(),
+            kept: self.kept.borrow().clone().into(),
+            ..Self::default()
+        }
+    }
+
+    /// The actor is no more, or counts no more: the gauges forget it, and its session ends.
+    pub fn retire(&self, env: &Env) {
+        self.retired.set(true);
+        env.count_state(self.state.take(), None);
+        env.count_alerts(self.alerts.take(), Default::default());
+        if let Some(commands) = self.session.take() {
+            let _ = commands.send(Command::Close);
+        }
+    }
 }
 
 /// Makes the actor panic.
@@ -91,3 +146,9 @@ pub struct Shared {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Crash;
+
+/// Makes the actor take nothing any more.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hang;

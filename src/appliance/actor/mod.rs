@@ -16,18 +16,19 @@ mod tokens;
 
 use std::{
     rc::Rc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    alerts::Phase,
     core::{Core, CoreSettings, Input, Measure, Output, SaveResult},
     env::Env,
+    feed::What,
     ledger::Save,
     message::{Down, SessionState},
+    trace::DialogueTraces,
 };
 use crate::{
     cic::{
@@ -63,10 +64,11 @@ pub struct ApplianceActor {
     session: Option<(u64, mpsc::UnboundedSender<Command>)>,
     shared: Rc<Shared>,
     kept_changes: u64,
-    alert_counts: [usize; Phase::ALL.len()],
     timer: Option<(Instant, SpawnHandle)>,
     publications: Vec<Publication>,
-    state: Option<SessionState>,
+    online: bool,
+    /// Only if somebody collects them.
+    traces: Option<DialogueTraces>,
     stopping: Option<oneshot::Sender<()>>,
     over: bool,
 }
@@ -95,6 +97,8 @@ impl ApplianceActor {
         if respawned {
             core.distrust_store();
         }
+        let tracer = env.tracer.clone();
+        let traces = tracer.map(|tracer| DialogueTraces::new(tracer, appliance.id.clone()));
         Self {
             id: appliance.id,
             env,
@@ -106,17 +110,22 @@ impl ApplianceActor {
             session: None,
             shared,
             kept_changes: 0,
-            alert_counts: Default::default(),
             timer: None,
             publications: Vec::new(),
-            state: None,
+            online: false,
+            traces,
             stopping: None,
             over: false,
         }
     }
 
     fn feed(&mut self, input: Input, ctx: &mut Context<Self>) {
-        self.core.handle(input, self.env.clock.now());
+        if self.shared.retired.get() {
+            return ctx.stop(); // somebody else is at work
+        }
+        let now = self.env.clock.now();
+        self.shared.took.set(Some((input.kind(), now.mono)));
+        self.core.handle(input, now);
         self.perform(ctx);
     }
 
@@ -125,6 +134,9 @@ impl ApplianceActor {
             match output {
                 Output::Down(down) => self.publish(&down),
                 Output::Session(command) => {
+                    if let Some(traces) = &mut self.traces {
+                        traces.told(&command, self.core.dialogue_of(&command));
+                    }
                     if let Some((_, commands)) = &self.session {
                         // A closed channel means that `Closed` is on its way.
                         let _ = commands.send(command);
@@ -137,7 +149,11 @@ impl ApplianceActor {
                 Output::Measure(measure) => self.env.measure(measure),
             }
         }
+        if let Some(traces) = &mut self.traces {
+            traces.handled();
+        }
         self.note_kept();
+        self.note_presence();
         self.schedule(ctx);
         self.stop_if_idle(ctx);
     }
@@ -149,7 +165,27 @@ impl ApplianceActor {
             self.kept_changes = changes;
             self.shared.kept.replace(self.core.kept());
             let counts = self.core.alert_counts();
-            self.env.count_alerts(std::mem::replace(&mut self.alert_counts, counts), counts);
+            let before = self.shared.alerts.replace(counts);
+            if before != counts {
+                self.show(|| What::Alerts { count: counts.iter().sum() });
+            }
+            self.env.count_alerts(before, counts);
+        }
+    }
+
+    fn note_presence(&mut self) {
+        let online = self.core.is_online();
+        if std::mem::replace(&mut self.online, online) != online {
+            self.show(|| What::Presence { online });
+        }
+    }
+
+    /// Shows operators a change, if any of them watches.
+    fn show<W: Into<Option<What>>>(&self, what: impl FnOnce() -> W) {
+        if self.env.feed.is_watched()
+            && let Some(what) = what().into()
+        {
+            self.env.show(&self.id, what);
         }
     }
 
@@ -177,13 +213,18 @@ impl ApplianceActor {
             return; // the last word is `stopped`
         }
         if let Down::Session { state, .. } = down {
-            self.env.count_state(self.state.replace(*state), Some(*state));
+            self.env.count_state(self.shared.state.replace(Some(*state)), Some(*state));
         }
+        self.show(|| What::of(down));
+        let began = self.traces.is_some().then(SystemTime::now);
         native::encode(&self.env.topic_root, &self.id, down, &mut self.publications);
         for publication in self.publications.drain(..) {
             if self.env.publisher.publish(publication).is_err() {
                 self.env.measure(Measure::Dropped("mqtt_backlog"));
             }
+        }
+        if let (Some(traces), Some(began)) = (&mut self.traces, began) {
+            traces.said(down, began);
         }
     }
 
@@ -204,6 +245,7 @@ impl ApplianceActor {
         };
         let (settings, metrics) = (self.env.session.clone(), self.env.metrics.clone());
         let handle = session::start(settings, tokens.access_token.clone(), metrics);
+        self.shared.session.replace(Some(handle.commands.clone()));
         self.session = Some((generation, handle.commands));
         ctx.add_stream(Notices { generation, notices: handle.notices });
     }
@@ -237,6 +279,9 @@ impl ApplianceActor {
         let wait = due.saturating_duration_since(self.env.clock.now().mono);
         let handle = ctx.run_later(wait, |actor, ctx| {
             actor.timer = None;
+            if actor.shared.retired.get() {
+                return ctx.stop();
+            }
             actor.core.handle_timeout(actor.env.clock.now());
             actor.perform(ctx);
         });
@@ -280,7 +325,6 @@ impl Actor for ApplianceActor {
 impl Drop for ApplianceActor {
     /// Also after a panic, which `stopped` would not see.
     fn drop(&mut self) {
-        self.env.count_state(self.state.take(), None);
-        self.env.count_alerts(self.alert_counts, Default::default());
+        self.shared.retire(&self.env);
     }
 }

@@ -31,7 +31,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    duties::{self, Duty, Within},
+    duties::{self, By, Duty, Within},
     message::ContextReport,
     outbox::Care,
 };
@@ -208,7 +208,8 @@ impl Control {
         self.effects.pop_front()
     }
 
-    /// Takes a directive whose turn it is. Those of other namespaces are delivered.
+    /// Takes a directive whose turn it is. Those of other namespaces are delivered, unless the
+    /// appliance has no part in them.
     pub fn order(&mut self, directive: &Directive, now: Now) -> Handling {
         let Some(duty) = duties::duty(&directive.namespace, &directive.name) else {
             return Handling::Deliver;
@@ -223,6 +224,8 @@ impl Control {
             ("Settings", "ExpectReport") => self.expect_settings(),
             ("Settings", "Update") => self.update_settings(duty, directive, now),
             ("Clova", "HandleDelegatedEvent") => self.process_delegated(directive),
+            // Those that the appliance hears of in another way, if at all.
+            _ if duty.by == By::Gateway => Handling::Withhold,
             _ => Handling::Deliver,
         }
     }

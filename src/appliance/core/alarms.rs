@@ -1,5 +1,6 @@
 //! Alerts: what CIC orders of them, what the appliance says of them, and what comes of both.
 
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{Core, Measure, requests::raw, uplink::error};
@@ -15,6 +16,9 @@ use crate::{
     clock::Now,
     ids::Token,
 };
+
+/// A wall clock that is set back by more was wrong enough to miss alerts.
+const STEP_BACK: SignedDuration = SignedDuration::from_mins(1);
 
 /// Whether the gateway itself carries out this directive, rather than the appliance.
 pub(super) fn is_alert_order(directive: &Directive) -> bool {
@@ -93,6 +97,17 @@ impl Core {
         self.playback.set_connected(connected, now);
         self.perform_playback();
         self.perform_alerts(now);
+    }
+
+    /// Notices a clock that was fast and is set back: what seemed to be missed was deleted here,
+    /// and CIC still has it.
+    pub(super) fn note_time(&mut self, now: Now) {
+        let passed = now.mono.saturating_duration_since(self.moment.mono);
+        let set_back = self.moment.plus(passed).wall.duration_since(now.wall);
+        self.moment = now;
+        if set_back > STEP_BACK && self.link.state() == SessionState::Connected {
+            self.ask_for_all_alerts();
+        }
     }
 
     /// After each connect, and before anything that waited (alerts 5.6).

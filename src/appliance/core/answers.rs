@@ -8,7 +8,7 @@ use crate::{
         attachments::Passing,
         control::Handling,
         dialogue::{Dialogues, Origin, Verdict},
-        message::{Down, ErrorCode, StopReason},
+        message::{Down, ErrorCode, SessionState, StopReason},
         playback::Playback,
         queue::Entry,
     },
@@ -76,13 +76,21 @@ impl Core {
     ) {
         if source == Source::Downchannel && directive.is("Clova", "Hello") {
             self.measure_directive("Clova", "Hello", "delivered");
-            self.measure(Measure::Connect("connected"));
+            // CIC may say it again.
+            if self.link.state() != SessionState::Connected {
+                self.measure(Measure::Connect("connected"));
+            }
             return self.link.handle(link::Input::Hello(generation), now);
         }
         let entry = Entry::new(directive, source);
         if names::known_directive(&entry.directive.namespace, &entry.directive.name).is_none() {
             self.measure_directive("other", "other", "unknown");
             return self.discard_attachments(&entry, now);
+        }
+        if let Source::Response(key) = source
+            && let Some(request) = self.requests.get_mut(&key)
+        {
+            request.brought = true;
         }
         let origin = self.origin(source);
         match self.dialogues.judge(&entry.directive, origin) {
@@ -156,7 +164,7 @@ impl Core {
                     let utterance = utterance.clone();
                     self.say(Down::Text { utterance, text });
                 }
-                (Err(_), _) => outcome = "invalid",
+                (Err(wrong), _) => return self.refuse(directive, &wrong),
                 (Ok(_), None) => outcome = "superseded",
             },
             "ConfirmWakeUp" if wake_up_failed(directive) => {
@@ -262,8 +270,9 @@ impl Core {
     }
 
     fn expect_speech(&mut self, directive: &Directive, now: Now) {
-        let Ok(wanted) = directive.payload_as::<ExpectSpeech>() else {
-            return self.measure_named(directive, "invalid");
+        let wanted = match directive.payload_as::<ExpectSpeech>() {
+            Ok(wanted) => wanted,
+            Err(wrong) => return self.refuse(directive, &wrong),
         };
         if self.dialogues.in_flight().is_some() {
             return self.measure_named(directive, "superseded");
@@ -392,6 +401,12 @@ impl Core {
         }
         self.report_speech("SpeechStopped", &playing.token);
         Some(playing.token)
+    }
+
+    /// Its payload is not what the guide says; nothing has changed.
+    fn refuse(&mut self, directive: &Directive, wrong: &serde_json::Error) {
+        tracing::warn!(directive = directive.full_name(), %wrong, "not carried out");
+        self.measure_named(directive, "invalid");
     }
 
     pub(super) fn measure_named(&mut self, directive: &Directive, outcome: &'static str) {

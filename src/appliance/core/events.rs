@@ -33,6 +33,17 @@ impl Core {
         }
     }
 
+    /// Every context object, as it would be sent now.
+    pub(super) fn whole_context(&mut self, now: Now) -> Vec<(String, Box<RawValue>)> {
+        self.moment = now;
+        let own = self.own_contexts();
+        let objects = self.contexts.assemble(&own, now).into_iter();
+        let named = objects.map(|object| {
+            (format!("{}.{}", object.namespace, object.name), object.payload.to_owned())
+        });
+        named.collect()
+    }
+
     pub(super) fn report_speech(&mut self, name: &str, token: &Token) {
         let payload = raw(&json!({ "token": token })).into();
         self.queue_event("SpeechSynthesizer", name, payload);
@@ -110,6 +121,8 @@ impl Core {
     /// The store has answered: what hung on the save goes on.
     pub(super) fn saved(&mut self, result: SaveResult, now: Now) {
         if result == SaveResult::Gone {
+            // It has ended all the same: the next pairing's saves must not wait for it.
+            drop(self.ledger.saved(true, now.mono));
             return self.unpaired(now);
         }
         let kept = result == SaveResult::Kept;

@@ -68,11 +68,6 @@ impl Farewells {
         self.staged.clear();
     }
 
-    pub(super) fn clear(&mut self) {
-        self.gone.clear();
-        self.staged.clear();
-    }
-
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.held.front().map(|held| held.by)
     }

@@ -63,7 +63,7 @@ use crate::{
         message::{Command, Notice, RequestKey},
     },
     clock::Now,
-    ids::{Token, UtteranceId},
+    ids::{DialogRequestId, Token, UtteranceId},
     profile::Profile,
 };
 use farewells::Farewells;
@@ -129,6 +129,25 @@ pub enum Input {
     Saved(SaveResult),
     /// The gateway is ending: no new requests.
     Stopping,
+}
+
+impl Input {
+    /// Its name, for the log.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Up(_) => "a report of the appliance",
+            Self::Rejected(_) => "an unusable message of the appliance",
+            Self::Session(..) => "news of the session",
+            Self::Tokens { .. } => "tokens",
+            Self::Unpaired => "the end of the pairing",
+            Self::RefreshFailed { .. } => "a failed refresh",
+            Self::AudioLost(_) => "lost audio",
+            Self::BrokerLost => "the loss of the broker",
+            Self::BrokerReturned => "the return of the broker",
+            Self::Saved(_) => "an answer of the store",
+            Self::Stopping => "the end",
+        }
+    }
 }
 
 /// How a save ended.
@@ -303,7 +322,7 @@ impl Core {
 
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Now) {
-        self.moment = now;
+        self.note_time(now);
         match input {
             Input::Up(up) => self.handle_up(up, now),
             Input::Rejected(error) => self.complain(error, now),
@@ -330,7 +349,7 @@ impl Core {
 
     /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.moment = now;
+        self.note_time(now);
         self.link.handle_timeout(now);
         self.presence_timeout(now);
         for effect in self.capture.handle_timeout(now.mono) {
@@ -397,10 +416,23 @@ impl Core {
         asks || self.outbox.is_sending() || self.ledger.is_busy()
     }
 
-    /// What outlives this core: the alerts, and what CIC has not heard of them.
+    /// The dialogue that a command's request began or went on with.
+    pub fn dialogue_of(&self, command: &Command) -> Option<&DialogRequestId> {
+        match command {
+            Command::OpenUpload { key, .. } | Command::Event { key, .. } => {
+                self.requests.get(key)?.dialogue.as_ref()
+            }
+            _ => None,
+        }
+    }
+
+    /// What outlives this core: the alerts, and what CIC has not heard of them. What is still on
+    /// its way to the store has not happened, and CIC must not be told that it has.
     pub fn kept(&self) -> Kept {
         let alerts = self.alerts.iter().chain(self.farewells.iter()).cloned().collect();
-        Kept { alerts, outbox: self.outbox.kept().collect() }
+        let outbox = self.outbox.kept_with_tickets();
+        let outbox = outbox.filter(|(ticket, ..)| !self.ledger.is_staged(*ticket));
+        Kept { alerts, outbox: outbox.map(|(_, number, event)| (number, event)).collect() }
     }
 
     /// Changes whenever [`Core::kept`] may have changed.
@@ -422,8 +454,13 @@ impl Core {
         counts
     }
 
-    /// How the appliance is, for operators.
-    pub fn snapshot(&self, now: Now) -> Snapshot {
+    /// Whether the appliance says that it is there.
+    pub fn is_online(&self) -> bool {
+        self.presence.is_online()
+    }
+
+    /// How the appliance is, for operators; `whole`: with its context.
+    pub fn snapshot(&mut self, whole: bool, now: Now) -> Snapshot {
         Snapshot {
             online: self.presence.is_online(),
             session: self.presence.session(self.link.state(), now),
@@ -431,6 +468,8 @@ impl Core {
             alerts: self.alerts.iter().cloned().collect(),
             unsent_events: self.outbox.kept().count(),
             errors: self.last_errors.to_vec(),
+            focus: self.focus.places(),
+            context: if whole { self.whole_context(now) } else { Vec::new() },
         }
     }
 
@@ -439,7 +478,7 @@ impl Core {
     /// # Errors
     /// [`Refused::Unknown`] for a token that nobody knows.
     pub fn stop_alert(&mut self, token: &Token, now: Now) -> Result<(), Refused> {
-        self.moment = now;
+        self.note_time(now);
         let stopped = self.alerts.stop_pressed(Some(token), now);
         self.settle(now);
         stopped
@@ -450,7 +489,7 @@ impl Core {
     /// # Errors
     /// Why no request is made.
     pub fn request_text(&mut self, text: String, now: Now) -> Result<(), InputError> {
-        self.moment = now;
+        self.note_time(now);
         if let Some(refusal) = self.refusal("up/text") {
             return Err(refusal);
         }
@@ -469,11 +508,11 @@ impl Core {
         self.playback.unpaired();
         self.perform_playback();
         self.focus.silence();
-        // The store has forgotten these by itself.
+        // The store has forgotten these by itself, and remembers which alerts are gone.
         self.ledger.clear();
         self.release_all_stops();
         self.outbox.clear();
-        self.farewells.clear();
+        self.farewells.all_is_kept();
         self.kept_changes += 1;
         self.question = None;
         self.drop_answers(now);

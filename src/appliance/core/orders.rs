@@ -1,6 +1,8 @@
 //! What CIC asks the appliance for, and what the appliance answers: DeviceControl, settings,
 //! delegation.
 
+use serde::Deserialize;
+
 use super::{Core, Measure, uplink::error};
 use crate::{
     appliance::{
@@ -16,6 +18,9 @@ use crate::{
 impl Core {
     /// What is to be done with a directive that is about to be handed on.
     pub(super) fn order_control(&mut self, directive: &Directive, now: Now) -> Handling {
+        if directive.is("System", "Exception") {
+            log_exception(directive);
+        }
         let handling = self.control.order(directive, now);
         if handling == Handling::Invalid {
             tracing::warn!(directive = directive.full_name(), "an order cannot be carried out");
@@ -82,4 +87,17 @@ impl Core {
         let (.., dropped) = self.outbox.push(event, care);
         self.note_left(dropped);
     }
+}
+
+/// An error that CIC reports by itself (transport 10). The session goes on.
+fn log_exception(directive: &Directive) {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Exception {
+        code: i64,
+        description: String,
+    }
+    let Exception { code, description } = directive.payload_as().unwrap_or_default();
+    let description: String = description.chars().take(200).collect();
+    tracing::warn!(code, description, "CIC reports an error");
 }

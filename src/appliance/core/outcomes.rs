@@ -84,7 +84,7 @@ impl Core {
         let failed = match &outcome {
             Outcome::Done if sent => None,
             // Part of the answer came, and nothing more will: what is there is carried out.
-            Outcome::Broken(_) if sent && request.status.is_some_and(is_success) => None,
+            Outcome::Broken(_) if sent && self.was_answered(&request) => None,
             Outcome::Done => Some("CIC answered before the request was complete".to_owned()),
             Outcome::Refused { status, .. } => Some(format!("CIC answered {status}")),
             Outcome::Broken(why) => Some(format!("the connection to CIC broke: {why}")),
@@ -99,6 +99,12 @@ impl Core {
         let Some(why) = failed else { return };
         self.forget_in_flight(key);
         self.fail_recognize(key, request, &outcome, &why, now);
+    }
+
+    /// Whether the user has got something of the answer, or no longer wants any.
+    fn was_answered(&self, request: &Request) -> bool {
+        let is_stale = self.dialogues.latest() != request.dialogue.as_ref();
+        request.status.is_some_and(is_success) && (request.brought || is_stale)
     }
 
     fn fail_recognize(
@@ -173,7 +179,7 @@ impl Core {
         let key = self.new_key();
         self.dialogues.begin(key, dialogue.clone());
         let kind = Kind::Text { metadata: metadata.clone(), retried: true };
-        let request = Request { kind, dialogue: Some(dialogue), answers: None, status: None };
+        let request = Request::new(kind, Some(dialogue), None);
         self.requests.insert(key, request);
         self.tell(Command::Event { key, metadata });
     }

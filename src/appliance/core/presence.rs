@@ -162,7 +162,10 @@ impl Core {
             CloseReason::Status { status: 401, .. } => Some("unauthorized"),
             CloseReason::Status { .. } => Some("refused"),
             CloseReason::NoHello => Some("no_hello"),
-            CloseReason::Requested | CloseReason::PingTimeout | CloseReason::Lost(_) => None,
+            CloseReason::Requested
+            | CloseReason::PingTimeout
+            | CloseReason::Stalled
+            | CloseReason::Lost(_) => None,
         };
         if let Some(result) = result {
             self.measure(Measure::Connect(result));

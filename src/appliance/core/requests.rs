@@ -32,12 +32,22 @@ pub(super) struct Request {
     /// The question that is answered once this has been sent.
     pub(super) answers: Option<ExpectSpeechId>,
     pub(super) status: Option<u16>,
+    /// Its answer has brought a directive.
+    pub(super) brought: bool,
 }
 
 impl Request {
+    pub(super) fn new(
+        kind: Kind,
+        dialogue: Option<DialogRequestId>,
+        answers: Option<ExpectSpeechId>,
+    ) -> Self {
+        Self { kind, dialogue, answers, status: None, brought: false }
+    }
+
     /// An event that carries no dialogue id.
     pub(super) fn event() -> Self {
-        Self { kind: Kind::Event, dialogue: None, answers: None, status: None }
+        Self::new(Kind::Event, None, None)
     }
 
     pub(super) fn is_recognize(&self) -> bool {
@@ -120,7 +130,7 @@ impl Core {
         self.dialogues.begin(key, dialogue.clone());
         self.turn.listening = None;
         self.turn.user_ended = None;
-        let request = Request { kind, dialogue: Some(dialogue.clone()), answers, status: None };
+        let request = Request::new(kind, Some(dialogue.clone()), answers);
         self.requests.insert(key, request);
         (key, dialogue)
     }

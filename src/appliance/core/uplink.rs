@@ -26,7 +26,7 @@ struct TextPayload {
 
 /// A complaint about a topic, without anything that identifies a message.
 pub(super) fn error(topic: &str, code: ErrorCode, message: impl Into<String>) -> InputError {
-    let (topic, message) = (topic.to_owned(), message.into());
+    let (topic, message) = (topic.into(), message.into());
     InputError { topic, code, message, about: About::default() }
 }
 

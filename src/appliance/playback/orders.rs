@@ -50,8 +50,11 @@ impl Playback {
                 self.report_state(self.position(now));
                 Ok(())
             }
-            // Of another client; nobody here asked for it.
-            "SynchronizePlaybackState" => Ok(()),
+            // Of another client, for an appliance that has asked for it.
+            "SynchronizePlaybackState" => {
+                self.pass_on(directive);
+                Ok(())
+            }
             _ => Err(NotPlayback::Unknown),
         }
     }

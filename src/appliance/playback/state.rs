@@ -107,7 +107,7 @@ impl Playback {
             repeat_mode: if self.repeat_one { "REPEAT_ONE" } else { "NONE" },
             offset_in_milliseconds: current.map(|_| millis(offset)),
             total_in_milliseconds: current.and_then(|current| current.end()).map(millis),
-            stream: current.map(|current| &*current.stream.raw),
+            stream: current.map(|current| &*current.stream.told),
             token: current.filter(|_| with_token).map(|current| &current.item.token),
         }
     }

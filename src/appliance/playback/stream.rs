@@ -21,6 +21,8 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Stream {
     /// Exactly as received, or as merged.
     pub raw: Arc<RawValue>,
+    /// What CIC is told that plays: the same, with the fields that every context must have.
+    pub told: Arc<RawValue>,
     pub token: Option<Token>,
     /// Can be played now; otherwise CIC must be asked.
     pub is_playable: bool,
@@ -53,13 +55,20 @@ impl Stream {
         // A section without length cannot be meant.
         let length = fields.millis("durationInMilliseconds")?.filter(|length| !length.is_zero());
         let token = fields.text("token")?.filter(|token| !token.is_empty());
+        let said_playable = fields.boolean("urlPlayable")?;
+        let is_playable = said_playable.unwrap_or(false) && !url.is_empty();
+        let raw: Arc<RawValue> = raw.to_owned().into();
         Ok(Self {
             token: token.map(Into::into),
-            is_playable: fields.boolean("urlPlayable")?.unwrap_or(false) && !url.is_empty(),
+            is_playable,
             begin,
             end: length.map(|length| begin + length),
             wanted: Wanted::read(&fields)?,
-            raw: raw.to_owned().into(),
+            told: match said_playable {
+                Some(_) => raw.clone(),
+                None => with(&raw, "urlPlayable", &to_raw(&is_playable)).into(),
+            },
+            raw,
         })
     }
 
@@ -207,5 +216,19 @@ mod tests {
         let want = json!({"token": "t", "url": "u", "urlPlayable": true,
             "beginAtInMilliseconds": 30000, "durationInMilliseconds": 40000});
         assert_eq!(value(&given), want);
+    }
+
+    #[test]
+    fn cic_is_told_whether_it_can_be_played_even_if_it_did_not_say_so() {
+        let rows = [
+            (json!({"url": "u"}), json!({"url": "u", "urlPlayable": false})),
+            (json!({"url": "u", "urlPlayable": null}), json!({"url": "u", "urlPlayable": false})),
+            (json!({"url": "u", "urlPlayable": true}), json!({"url": "u", "urlPlayable": true})),
+        ];
+        for (received, told) in rows {
+            let stream = read(received.clone()).unwrap();
+            assert_eq!(value(&stream.told), told);
+            assert_eq!(value(&stream.raw), received, "to ask for it, it stays as it was");
+        }
     }
 }

@@ -14,6 +14,10 @@ use crate::{
     ids::ContentId,
 };
 
+/// Less of an attachment than this waits for more: what trickles in byte by byte must not become a
+/// message a byte, which would overflow the appliance's queue at the broker.
+const MIN_PIECE: usize = 1024;
+
 /// A response's stream of bytes.
 pub(super) struct Stream(pub(super) RecvStream);
 
@@ -34,7 +38,7 @@ impl Stream {
 enum Part {
     None,
     Directive(BytesMut),
-    Attachment { id: ContentId, bytes: usize },
+    Attachment { id: ContentId, bytes: usize, gathered: BytesMut },
     Skipped,
 }
 
@@ -94,7 +98,7 @@ impl<'a> Body<'a> {
         let untyped = head.content_type.is_none() && head.content_id.is_none();
         self.part = match head.content_id.clone() {
             _ if head.is_json() || untyped => Part::Directive(BytesMut::new()),
-            Some(id) => Part::Attachment { id, bytes: 0 },
+            Some(id) => Part::Attachment { id, bytes: 0, gathered: BytesMut::new() },
             None => {
                 self.skip(SkipReason::Unidentified).await?;
                 Part::Skipped
@@ -115,14 +119,21 @@ impl<'a> Body<'a> {
                 text.extend_from_slice(&data);
                 Ok(())
             }
-            Part::Attachment { bytes, .. } => {
+            Part::Attachment { bytes, gathered, .. } => {
                 *bytes += data.len();
                 if *bytes > self.shared.settings.max_attachment {
                     self.attach(AttachmentEvent::Incomplete).await?;
                     self.part = Part::Skipped;
                     return Ok(());
                 }
-                self.attach(AttachmentEvent::Data(data)).await
+                if gathered.is_empty() && data.len() >= MIN_PIECE {
+                    return self.attach(AttachmentEvent::Data(data)).await;
+                }
+                gathered.extend_from_slice(&data);
+                if gathered.len() < MIN_PIECE {
+                    return Ok(());
+                }
+                self.attach_gathered().await
             }
             Part::None | Part::Skipped => Ok(()),
         }
@@ -140,6 +151,7 @@ impl<'a> Body<'a> {
             },
             attachment @ Part::Attachment { .. } => {
                 self.part = attachment;
+                self.attach_gathered().await?;
                 let event = match complete {
                     true => AttachmentEvent::End,
                     false => AttachmentEvent::Incomplete,
@@ -153,6 +165,7 @@ impl<'a> Body<'a> {
     }
 
     async fn cut_off(&mut self) -> Result<(), String> {
+        self.attach_gathered().await?;
         self.attach(AttachmentEvent::Incomplete).await?;
         self.part = Part::Skipped;
         Ok(())
@@ -162,6 +175,15 @@ impl<'a> Body<'a> {
         self.hello |= directive.is("Clova", "Hello");
         let source = self.source;
         self.tell(Notice::Directive { source, directive }).await
+    }
+
+    /// Hands on what is too little by itself.
+    async fn attach_gathered(&mut self) -> Result<(), String> {
+        let Part::Attachment { gathered, .. } = &mut self.part else { return Ok(()) };
+        match gathered.split().freeze() {
+            nothing if nothing.is_empty() => Ok(()),
+            data => self.attach(AttachmentEvent::Data(data)).await,
+        }
     }
 
     /// Tells of the current attachment, if there is one.

@@ -85,13 +85,16 @@ async fn follow(shared: &Shared, response: Response<RecvStream>) -> CloseReason 
             () = &mut patience, if !body.saw_hello() => return CloseReason::NoHello,
         };
         let why = match chunk {
-            Ok(Some(chunk)) => match body.take(chunk.clone()).await {
-                Ok(()) => {
-                    stream.release(chunk.len());
-                    continue;
+            Ok(Some(chunk)) => {
+                shared.patience.heard();
+                match body.take(chunk.clone()).await {
+                    Ok(()) => {
+                        stream.release(chunk.len());
+                        continue;
+                    }
+                    Err(why) => why,
                 }
-                Err(why) => why,
-            },
+            }
             Ok(None) => "CIC ended the downchannel".to_owned(),
             Err(why) => why,
         };

@@ -133,6 +133,7 @@ impl Session {
         let read = downchannel::read(shared.clone(), send, self.token.clone());
         let mut channel = Task::new(tokio::task::spawn_local(read));
         let mut leave_by: Option<Instant> = None;
+        let limit = shared.settings.response_timeout * 2;
         let reason = loop {
             if leave_by.is_some_and(|by| by <= Instant::now() || !self.is_busy()) {
                 break CloseReason::Lost("CIC announced the end (GOAWAY)".into());
@@ -153,6 +154,7 @@ impl Session {
                     None => CloseReason::Lost("the downchannel has ended".into()),
                 },
                 ended = self.driver.ended() => break CloseReason::Lost(describe(ended)),
+                () = shared.patience.ended(limit) => break CloseReason::Stalled,
                 _ = &mut going_away, if leave_by.is_none() => {
                     leave_by = Some(Instant::now() + DRAIN);
                 }

@@ -9,6 +9,7 @@
 //! | `connect.rs` | TCP, TLS and h2; notices GOAWAY |
 //! | `heart.rs` | PING |
 //! | `downchannel.rs` | the first request, and what is read from it |
+//! | `patience.rs` | whether CIC still answers requests |
 //! | `request.rs` | one event: its upload and its answer |
 //! | `upload.rs` | the body of an event, as flow control lets it through |
 //! | `body.rs` | multipart bodies become notices |
@@ -20,6 +21,7 @@ mod describe;
 mod downchannel;
 mod heart;
 mod live;
+mod patience;
 mod request;
 mod upload;
 
@@ -29,6 +31,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::message::{CloseReason, Command, Notice};
 use crate::{secret::Secret, telemetry::metrics::Metrics};
+use patience::Patience;
 
 /// Default of [`SessionSettings::response_timeout`]. The guide names no limit; a user has given up
 /// long before, and an event that is never answered would block the ones behind it.
@@ -56,6 +59,10 @@ pub struct SessionSettings {
     pub ping_timeout: Duration,
     /// From the end of an event's upload to the answer's headers; also how long an upload may wait
     /// for CIC to take anything. Beyond it the event is [`Outcome::Broken`].
+    ///
+    ///
+    /// A connection on which something was due from CIC for twice as long, over all requests
+    /// together, and nothing came, is given up.
     ///
     /// [`Outcome::Broken`]: super::message::Outcome::Broken
     pub response_timeout: Duration,
@@ -85,7 +92,8 @@ pub fn start(settings: Arc<SessionSettings>, token: Secret, metrics: Metrics) ->
     let (commands, inbox) = mpsc::unbounded_channel();
     let (outbox, notices) = mpsc::channel(NOTICES);
     let request_ended = Notify::new();
-    let shared = Rc::new(Shared { settings, metrics, notices: outbox, request_ended });
+    let patience = Rc::default();
+    let shared = Rc::new(Shared { settings, metrics, notices: outbox, request_ended, patience });
     tokio::task::spawn_local(run(shared, token, inbox));
     SessionHandle { commands, notices }
 }
@@ -96,6 +104,7 @@ struct Shared {
     metrics: Metrics,
     notices: mpsc::Sender<Box<Notice>>,
     request_ended: Notify,
+    patience: Rc<Patience>,
 }
 
 impl Shared {
@@ -116,6 +125,7 @@ async fn run(shared: Rc<Shared>, token: Secret, mut inbox: mpsc::UnboundedReceiv
         CloseReason::Status { .. } => "status",
         CloseReason::NoHello => "no_hello",
         CloseReason::PingTimeout => "ping_timeout",
+        CloseReason::Stalled => "stalled",
         CloseReason::Lost(_) => "lost",
     };
     shared.metrics.cic_session_errors.with_label_values(&[label]).inc();

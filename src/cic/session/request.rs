@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use super::{
     Shared, body, describe,
     downchannel::request_head,
+    patience::Patience,
     upload::{Backlog, Piece, Sent, Upload},
 };
 use crate::{
@@ -111,10 +112,11 @@ impl Request {
         let answer = tokio::select! {
             biased;
             answer = response => answer.map_err(|error| Outcome::Broken(error.to_string()))?,
-            () = gate.silence(limit) => {
+            () = gate.silence(&self.shared.patience, limit) => {
                 return Err(Outcome::Broken(format!("no answer within {limit:?}")));
             }
         };
+        self.shared.patience.heard();
         let (key, status, took) = (self.key, answer.status().as_u16(), started.elapsed());
         self.shared.metrics.cic_event_seconds.observe(took.as_secs_f64());
         self.shared.tell(Notice::Response { key, status, took }).await;
@@ -136,6 +138,7 @@ impl Request {
         loop {
             let length = match self.next(&mut stream, gate).await {
                 Ok(Some(chunk)) => {
+                    self.shared.patience.heard();
                     let length = chunk.len();
                     if let Some(body) = &mut body {
                         body.take(chunk).await.map_err(Outcome::Broken)?;
@@ -164,7 +167,7 @@ impl Request {
         tokio::select! {
             biased;
             chunk = stream.next() => chunk,
-            () = gate.silence(limit) => Err(format!("the answer stood still for {limit:?}")),
+            () = gate.silence(&self.shared.patience, limit) => Err(format!("the answer stood still for {limit:?}")),
         }
     }
 }
@@ -183,10 +186,11 @@ impl Gate {
     }
 
     /// Resolves after this long, counted from now but not before the gate is open.
-    async fn silence(&self, limit: Duration) {
+    async fn silence(&self, patience: &Rc<Patience>, limit: Duration) {
         while !self.is_open.get() {
             self.opened.notified().await;
         }
+        let _due = patience.await_cic();
         tokio::time::sleep(limit).await;
     }
 }

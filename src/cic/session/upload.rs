@@ -136,6 +136,7 @@ impl Upload<'_> {
     async fn reserve(&mut self, wanted: usize) -> Result<usize, Stop> {
         self.stream.reserve_capacity(wanted);
         let limit = self.shared.settings.response_timeout;
+        let _due = self.shared.patience.await_cic();
         tokio::select! {
             biased;
             granted = granted(&mut self.stream) => granted,

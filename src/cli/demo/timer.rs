@@ -1,4 +1,4 @@
-//! The fourth part: a timer is set by voice, the gateway is stopped and started again, the timer
+//! The last part: a timer is set by voice, the gateway is stopped and started again, the timer
 //! rings on time and is stopped by voice.
 
 use std::sync::Arc;
@@ -6,33 +6,33 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 
-use super::{APPLIANCE, Heard, PATIENCE, Stage, is_connected};
+use super::{Heard, PATIENCE, Stage, is_connected, is_played};
 use crate::{
     app::Gateway,
     appliance::alerts::{Alert, Phase},
-    ids::ApplianceId,
-    sim::cic::CloudAlert,
+    sim::cic::{CloudAlert, SeenEvent},
     store::SharedStore,
 };
 
 impl Stage {
     pub(super) async fn timer(&mut self) -> Result<()> {
-        self.say("timer", "Set a timer for five seconds.", None)?;
-        self.follow_until(is_played, "\"Timer set.\"").await?;
-        let timer = self.alerts().await?.pop().context("CLOVA has no timer")?;
+        self.speaker.say("timer", "Set a timer for five seconds.", None)?;
+        self.speaker.follow_all(&[(&is_played, "CLOVA's answer")]).await?;
+        let timer = self.alerts().pop().context("CLOVA has no timer")?;
         self.tell("clova", "said so only after the gateway had the timer in its database");
         self.restart_gateway().await?;
+        let (speaker, token) = (&self.speaker, timer.token.clone());
+        let is_timer = |seen: &SeenEvent| seen.payload["token"] == *token;
         let rang = |heard: &Heard| matches!(heard, Heard::Rings { .. });
-        self.expect(rang, "the timer").await?;
+        speaker.expect(rang, "the timer").await?;
         let late = Timestamp::now().duration_since(timer.due).as_secs_f64() * 1000.0;
         self.tell("speaker", &format!("RINGS, {late:.0} ms after the time that was set"));
-        self.told("Alerts.AlertStarted", "is told that it rings").await?;
-        self.say("stop-timer", "Stop the timer.", None)?;
-        self.follow_until(|heard| matches!(heard, Heard::Silent { .. }), "silence").await?;
-        self.tell("speaker", "is silent");
-        self.follow_until(is_played, "\"Timer stopped.\"").await?;
-        self.told("Alerts.AlertStopped", "is told that it was stopped, and deletes the timer")
-            .await?;
+        self.told(speaker, "Alerts.AlertStarted", is_timer, "is told: AlertStarted").await?;
+        speaker.say("stop-timer", "Stop the timer.", None)?;
+        let silent = |heard: &Heard| matches!(heard, Heard::Silent { .. });
+        speaker.follow_all(&[(&silent, "silence"), (&is_played, "CLOVA's answer")]).await?;
+        let what = "is told: AlertStopped, and deletes the timer";
+        self.told(speaker, "Alerts.AlertStopped", is_timer, what).await?;
         self.agree().await
     }
 
@@ -44,60 +44,29 @@ impl Stage {
         gateway.stop().await;
         self.gateway = Some(Gateway::start(&self.config).await?);
         self.tell("gateway", "is started again with the same database");
-        self.expect(is_connected, "the speaker's new session with CLOVA").await?;
+        self.speaker.expect(is_connected, "a new session with CLOVA").await?;
         self.tell("speaker", "has come back by itself and is connected to CLOVA again");
         Ok(())
     }
 
-    /// Describes what happens up to something.
-    async fn follow_until(&self, wanted: impl Fn(&Heard) -> bool, what: &str) -> Result<()> {
-        loop {
-            let next = self.speaker.next(PATIENCE).await;
-            let (_, heard) = next.with_context(|| format!("{what} did not come"))?;
-            self.describe(&heard);
-            if wanted(&heard) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Waits until CLOVA has been told of something, and says so.
-    async fn told(&self, event: &str, what: &str) -> Result<()> {
-        let seen = self.cic.wait_for(|seen| seen.name == event, PATIENCE).await;
-        seen.with_context(|| format!("CLOVA was not told of {event}"))?;
-        self.tell("clova", what);
-        Ok(())
-    }
-
-    async fn alerts(&self) -> Result<Vec<CloudAlert>> {
-        Ok(self.cic.alerts(&self.device().await?))
-    }
-
-    /// The device id under which CLOVA knows the speaker.
-    async fn device(&self) -> Result<String> {
-        let gateway = self.gateway.as_ref().context("the gateway runs")?;
-        let speaker = gateway.store().get(&ApplianceId::parse(APPLIANCE)?).await?;
-        Ok(speaker.context("the speaker is provisioned")?.device_id)
+    fn alerts(&self) -> Vec<CloudAlert> {
+        self.cic.alerts(&self.speaker.provisioned.device)
     }
 
     /// Nobody has an alert any more, and nobody owes anybody a report.
     async fn agree(&self) -> Result<()> {
         let gone = |alerts: &[CloudAlert]| alerts.is_empty();
-        let device = self.device().await?;
-        let end = self.cic.wait_for_alerts(&device, gone, PATIENCE).await;
+        let device = &self.speaker.provisioned.device;
+        let end = self.cic.wait_for_alerts(device, gone, PATIENCE).await;
         end.context("CLOVA still has the timer")?;
         let store = self.gateway.as_ref().context("the gateway runs")?.store();
         let started = std::time::Instant::now();
         // The last answer of CLOVA is just being noted.
-        while !nothing_left(store).await? || !self.speaker.alerts().await.is_empty() {
+        while !nothing_left(store).await? || !self.speaker.appliance.alerts().await.is_empty() {
             ensure!(started.elapsed() < PATIENCE, "the gateway still has the timer");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        ensure!(self.cic.refusals().is_empty(), "CLOVA refused {:?}", self.cic.refusals());
-        println!(
-            "\nAt the end CLOVA's list, the gateway's database and the speaker agree: no alert, and \
-             nothing left to report."
-        );
+        self.tell("all", "agree: no alert is left, and nothing that CLOVA has not been told");
         Ok(())
     }
 }
@@ -107,8 +76,4 @@ async fn nothing_left(store: &SharedStore) -> Result<bool> {
     let kept = store.kept().await?;
     let is_over = |alert: &Arc<Alert>| alert.phase == Phase::Deleted;
     Ok(kept.values().all(|kept| kept.outbox.is_empty() && kept.alerts.iter().all(is_over)))
-}
-
-fn is_played(heard: &Heard) -> bool {
-    matches!(heard, Heard::Played { .. })
 }

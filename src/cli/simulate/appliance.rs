@@ -1,103 +1,24 @@
-//! `simulate appliance`: a speaker at a real broker.
+//! `simulate appliance`: an appliance at a real broker.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::{attend, broker_url::BrokerUrl};
-use crate::{
-    cic::tls,
-    ids::ApplianceId,
-    secret::Secret,
-    sim::appliance::{
-        ApplianceSettings, Heard, Initiator, MqttVersion, SimulatedAppliance, Speech, read_wav,
-    },
+use super::{
+    args::{ApplianceArgs, settings},
+    attend,
+    describe::describe,
 };
-
-pub(super) const EXAMPLES: &str = "\
-Examples:
-  cic-gateway simulate appliance kitchen --mqtt mqtt://kitchen:PASSWORD@127.0.0.1 --text 'what time is it'
-  cic-gateway simulate appliance kitchen --mqtt mqtts://broker.lan --ca ca.pem --wav question.wav --hold --out answers
-  cic-gateway simulate appliance kitchen --mqtt mqtt://127.0.0.1 --text 'set a timer for five seconds' --wait-for-alert --stop-after 3s
-
-The password may also come from the environment: CIC_APPLIANCE_PASSWORD.";
+use crate::sim::appliance::{Heard, Initiator, SimulatedAppliance, Speech, read_wav};
 
 /// What is hopeless may still change at once, as when the appliance is being paired.
 const HOPELESS: Duration = Duration::from_secs(5);
 /// Longest answer that is waited for.
 const LONGEST_ANSWER: Duration = Duration::from_secs(600);
-
-/// Options of `simulate appliance`.
-#[derive(Debug, Args)]
-pub struct ApplianceArgs {
-    /// Its id; also its MQTT user name, unless the URL names another
-    id: ApplianceId,
-    /// Its MQTT password, unless it stands in the URL
-    #[arg(long, env = "CIC_APPLIANCE_PASSWORD", default_value = "", hide_env_values = true)]
-    password: String,
-    /// Say this recording (16 kHz, 16 bit, mono WAV); may be repeated
-    #[arg(long, value_name = "FILE")]
-    wav: Vec<PathBuf>,
-    /// Type this request, after the recordings; may be repeated
-    #[arg(long, value_name = "T")]
-    text: Vec<String>,
-    /// The broker: mqtt://[USER[:PASSWORD]@]HOST[:PORT], or mqtts:// for TLS
-    #[arg(long, default_value = "mqtt://127.0.0.1:1883", value_name = "URL", value_parser = BrokerUrl::parse)]
-    mqtt: BrokerUrl,
-    /// Trust this certificate authority too (PEM); the public ones are trusted anyway
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Version of MQTT: 3 means 3.1.1
-    #[arg(long, value_enum, default_value_t = Version::V5)]
-    mqtt_version: Version,
-    /// The gateway's mqtt.topic_root
-    #[arg(long, default_value = "cic/v1", value_name = "TOPIC")]
-    topic_root: String,
-    /// Push to talk: hold a button while speaking; its release ends the utterance
-    #[arg(long, conflicts_with = "wake_word")]
-    hold: bool,
-    /// The recordings begin with this wake word, for example hey_clova
-    #[arg(long, value_name = "NAME")]
-    wake_word: Option<String>,
-    /// How long the wake word lasts
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, requires = "wake_word")]
-    wake_word_length: u64,
-    /// Language of the recordings [default: the appliance's own]
-    #[arg(long, value_parser = ["ko", "en", "ja"])]
-    lang: Option<String>,
-    /// Write the answers into this folder (answer-01.mp3 and so on)
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// How long an answer "plays" that is a URL, which is not downloaded
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 2000)]
-    url_time: u64,
-    /// Give up when nothing happens for so long
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
-    /// Afterwards, wait until an alert rings, however long that takes; with --stop-after, until it
-    /// has been stopped
-    #[arg(long)]
-    pub(super) wait_for_alert: bool,
-    /// Press the stop button when alerts have rung for so long, for example 3s
-    #[arg(long, value_name = "DURATION", value_parser = crate::config::duration)]
-    pub(super) stop_after: Option<Duration>,
-    /// Afterwards, stay and tell what happens until Ctrl-C
-    #[arg(long, conflicts_with = "wait_for_alert")]
-    pub(super) keep_running: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Version {
-    #[value(name = "3")]
-    V3,
-    #[value(name = "5")]
-    V5,
-}
 
 /// Carries out the command.
 pub(super) async fn run(args: ApplianceArgs) -> Result<()> {
@@ -116,6 +37,9 @@ pub(super) async fn run(args: ApplianceArgs) -> Result<()> {
         talk.appliance.type_text(text, question.take());
         question = talk.follow(Duration::ZERO).await?;
     }
+    for button in &talk.args.press {
+        talk.press(button).await?;
+    }
     if talk.args.keep_running || talk.args.wait_for_alert {
         attend::attend(&talk.appliance, &talk.args).await?;
     }
@@ -125,32 +49,6 @@ pub(super) async fn run(args: ApplianceArgs) -> Result<()> {
 fn read(path: &Path) -> Result<Vec<u8>> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     read_wav(&bytes).with_context(|| path.display().to_string())
-}
-
-fn settings(args: &ApplianceArgs) -> Result<ApplianceSettings> {
-    let broker = args.mqtt.clone();
-    ensure!(args.ca.is_none() || broker.tls, "--ca needs a broker with TLS: --mqtt mqtts://HOST");
-    let ca = args
-        .ca
-        .as_ref()
-        .map(|path| std::fs::read(path).with_context(|| format!("--ca {}", path.display())));
-    let ca = ca.transpose()?;
-    let tls = broker.tls.then(|| tls::client_config(ca.as_deref(), &[])).transpose();
-    Ok(ApplianceSettings {
-        id: args.id.to_string(),
-        user: broker.user,
-        password: broker.password.unwrap_or_else(|| Secret::from(args.password.clone())),
-        host: broker.host,
-        port: broker.port,
-        tls: tls.context("--ca")?,
-        version: match args.mqtt_version {
-            Version::V3 => MqttVersion::V3,
-            Version::V5 => MqttVersion::V5,
-        },
-        root: args.topic_root.clone(),
-        out: args.out.clone(),
-        url_time: Duration::from_millis(args.url_time),
-    })
 }
 
 /// One appliance, and what is made of it.
@@ -208,6 +106,32 @@ impl Talk {
         self.follow(length).await
     }
 
+    /// Presses a button of the player after a while, and tells what happens until something has
+    /// come of it.
+    async fn press(&self, button: &str) -> Result<()> {
+        let at = Instant::now() + self.args.press_after;
+        while let Some((_, heard)) =
+            self.appliance.next(at.saturating_duration_since(Instant::now())).await
+        {
+            describe(&heard);
+        }
+        println!("button {button}");
+        self.appliance.press(button);
+        loop {
+            let Some((_, heard)) = self.appliance.next(self.timeout()).await else {
+                bail!("nothing came of the button {button} within {} s", self.args.timeout);
+            };
+            describe(&heard);
+            match heard {
+                Heard::Media { .. } => return Ok(()),
+                Heard::Directive(value) if !moves_media(&value) => return Ok(()),
+                Heard::NoBroker(trouble) => bail!(trouble),
+                Heard::Error(value) => bail!("the gateway reports {value}"),
+                _ => {}
+            }
+        }
+    }
+
     /// Tells what happens until the dialogue has ended or a question is asked. Nothing needs to
     /// happen for as long as the user speaks, or an answer plays.
     async fn follow(&self, speaking: Duration) -> Result<Option<String>> {
@@ -246,6 +170,11 @@ impl Talk {
     }
 }
 
+/// Whether the appliance reports on `up/playback` when it has carried this out.
+fn moves_media(directive: &Value) -> bool {
+    matches!(text(&directive["name"]), "Pause" | "Play" | "Resume" | "Stop")
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
@@ -269,36 +198,6 @@ fn no_session(id: &str, root: &str, last: Option<&Value>) -> String {
         _ => String::new(),
     };
     format!("{id} has no session with CLOVA: {state} since {since}{reason}{hint}")
-}
-
-pub(super) fn describe(heard: &Heard) {
-    match heard {
-        Heard::Alert(value) => {
-            let (action, kind) = (text(&value["action"]), text(&value["type"]));
-            let label = value["label"].as_str().map(|label| format!(" \"{label}\""));
-            let (label, due) = (label.unwrap_or_default(), text(&value["scheduledTime"]));
-            println!("alert: {action} {kind}{label} of {due}");
-        }
-        Heard::Rings { .. } => println!("RINGS"),
-        Heard::Silent { .. } => println!("silent"),
-        Heard::Capture(value) if value["action"] == "listen" => println!("CLOVA asks back"),
-        Heard::Capture(value) => println!("stop listening: {}", text(&value["reason"])),
-        Heard::Text(value) => println!("understood so far: {}", text(&value["text"])),
-        Heard::Directive(value) => {
-            println!("told to {}.{}", text(&value["namespace"]), text(&value["name"]));
-        }
-        Heard::Cancel(_) => println!("told to drop an older answer"),
-        Heard::Url { url, .. } => println!("would play {url}; it is not downloaded"),
-        Heard::Played { bytes: 0, .. } => println!("went on as if it had been played"),
-        Heard::Played { bytes, length, file, .. } => {
-            let seconds = length.as_secs_f64();
-            let kept = file.as_ref().map(|file| format!(", kept in {}", file.display()));
-            println!("played {seconds:.1} s ({bytes} bytes){}", kept.unwrap_or_default());
-        }
-        Heard::CutOff { bytes, why, .. } => println!("cut off after {bytes} bytes: {why}"),
-        Heard::Dropped(what) => println!("dropped {what}"),
-        _ => {}
-    }
 }
 
 #[cfg(test)]

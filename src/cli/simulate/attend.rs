@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{
-    super::told_to_stop,
-    appliance::{ApplianceArgs, describe},
-};
+use super::{super::told_to_stop, args::ApplianceArgs, describe::describe};
 use crate::sim::appliance::{Heard, SimulatedAppliance};
 
 /// Without anything to wait for, how long one look lasts.
@@ -36,6 +33,7 @@ async fn wait(appliance: &SimulatedAppliance, args: &ApplianceArgs) {
         describe(&heard);
         match heard {
             Heard::NoBroker(trouble) => println!("{trouble}"),
+            Heard::Error(value) => println!("the gateway reports {value}"),
             Heard::Session(session) => {
                 println!("session: {}", session["state"].as_str().unwrap_or_default());
             }

@@ -56,8 +56,10 @@ use publisher::Sender;
 use reminder::Reminder;
 use watch::Watch;
 
-/// Largest packet from the broker, bytes.
-const MAX_PACKET: u32 = 1024 * 1024;
+/// Largest packet from the broker, bytes: what brokers are told to take from appliances (1 MiB) and
+/// what they may add. Mosquitto (2.0.11) never forwards again to a client for which it has held
+/// back some that are larger than this, so it must not come to that.
+const MAX_PACKET: u32 = 1024 * 1024 + 64 * 1024;
 /// Unacknowledged publishes; rumqttc preallocates for the protocol's 65,535 otherwise.
 const INFLIGHT: u16 = 100;
 /// How long the broker keeps our session while we are away, seconds.

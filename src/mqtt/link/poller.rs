@@ -41,7 +41,7 @@ use super::{
 };
 use crate::{
     mqtt::{Inbound, topics},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, traces::TRACEPARENT},
 };
 
 /// First and longest wait before the broker is dialled again.
@@ -252,11 +252,17 @@ impl Poller {
 
     fn echoed(&mut self) {
         self.metrics.mqtt_connected.set(1);
-        if !self.connection.send_replace(true) {
+        // Only a change is news: each of them makes the whole fleet say where it stands.
+        if self.stands(true) {
             self.reminder.forget();
             let (host, port) = (&self.settings.host, self.settings.port);
             tracing::info!(%host, port, "broker connected");
         }
+    }
+
+    /// Whether that is news.
+    fn stands(&self, now: bool) -> bool {
+        self.connection.send_if_modified(|before| std::mem::replace(before, now) != now)
     }
 
     fn filters(&self) -> Vec<String> {
@@ -299,6 +305,7 @@ impl Poller {
             retained: publish.retain,
             repeated: publish.dup,
             received: crate::clock::mono(),
+            traceparent: traceparent(&publish),
         };
         // Behind something of the same appliance that waits, everything but audio waits too.
         if publish.qos != QoS::AtMostOnce && self.waits(&inbound.topic) {
@@ -386,7 +393,7 @@ impl Poller {
         self.later.clear();
         self.watch.lost();
         self.metrics.mqtt_connected.set(0);
-        self.connection.send_replace(false);
+        self.stands(false);
         // In order with the messages: what the broker repeats on the next connection comes later.
         if std::mem::take(&mut self.heard) {
             (self.handler)(Heard::Lost);
@@ -396,4 +403,10 @@ impl Poller {
 
 fn filter(path: String) -> Filter {
     Filter::new(path, QoS::AtLeastOnce)
+}
+
+fn traceparent(publish: &Publish) -> Option<Box<str>> {
+    let mut properties = publish.properties.as_ref()?.user_properties.iter();
+    let (_, span) = properties.find(|(name, _)| name == TRACEPARENT)?;
+    Some(span.as_str().into())
 }

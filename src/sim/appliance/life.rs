@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     ApplianceSettings, Heard, HeldAlert, Speech,
     bell::{Bell, Change},
+    body::{self, Body},
     link::{Happened, Link, Order},
     microphone::{Microphone, Uttered},
     player::{self, Player},
@@ -55,6 +56,7 @@ pub(super) struct Life {
     heard: Teller,
     player: Player,
     bell: Bell,
+    body: Body,
     microphone: Option<Microphone>,
     connected: bool,
     written: usize,
@@ -72,6 +74,7 @@ impl Life {
             heard,
             player: Player::new(settings.url_time),
             bell: Bell::default(),
+            body: Body::new(settings),
             microphone: None,
             connected: false,
             written: 0,
@@ -123,7 +126,8 @@ impl Life {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let microphone = self.microphone.as_ref().and_then(Microphone::poll_timeout);
-        [microphone, self.player.poll_timeout()].into_iter().flatten().min()
+        let sounds = [self.player.poll_timeout(), self.body.poll_timeout()];
+        sounds.into_iter().chain([microphone]).flatten().min()
     }
 
     fn advance(&mut self, now: Instant) {
@@ -134,6 +138,20 @@ impl Life {
         self.player.handle_timeout(now);
         while let Some(output) = self.player.poll_output() {
             self.played(output);
+        }
+        self.body.handle_timeout(now);
+        self.act();
+    }
+
+    /// Publishes and tells what the body wants to be published and told.
+    fn act(&mut self) {
+        while let Some(output) = self.body.poll_output() {
+            match output {
+                body::Output::Publish { rest, retain, payload } => {
+                    self.publish(&rest, Qos::AtLeastOnce, retain, payload);
+                }
+                body::Output::Tell(heard) => self.tell(heard),
+            }
         }
     }
 
@@ -175,16 +193,10 @@ impl Life {
         }
     }
 
-    fn greet(&self) {
+    fn greet(&mut self) {
         self.order(Order::Subscribe(format!("{}#", self.down)));
-        let state = json!({
-            "Speaker.VolumeState": {"volume": 5, "muted": false},
-            "Device.Display": {"size": "none"},
-            "Device.Audio": {"acceptContentType": [
-                {"mimeType": "audio/mpeg", "audioCodec": "MP3", "fileExtension": "MP3"},
-            ]},
-        });
-        self.publish("state", Qos::AtLeastOnce, true, state.to_string());
+        self.body.greet();
+        self.act();
         self.publish("status", Qos::AtLeastOnce, true, "online");
     }
 
@@ -225,37 +237,39 @@ impl Life {
         if let Some(id) = rest.strip_prefix("audio/") {
             return self.player.audio(id, payload, now);
         }
+        if rest.starts_with("x/") {
+            return self.body.firmware(rest, payload);
+        }
         let value: Value = serde_json::from_slice(payload).unwrap_or_default();
+        if rest == "directive" && !self.body.is_new(&value) {
+            return;
+        }
+        // What came is told before what it brings about.
+        if let Some(heard) = heard(rest, value.clone()) {
+            self.tell(heard);
+            self.obey(rest, &value, now);
+        }
+    }
+
+    fn obey(&mut self, rest: &str, value: &Value, now: Instant) {
         match rest {
             "capture" if value["action"] == "stop" => {
                 self.microphone.take_if(|m| value["utterance"] == m.utterance());
             }
-            "error" if value["code"] == "attachment_incomplete" => {
-                self.player.cut_off(value["contentId"].as_str().unwrap_or_default());
+            "error" => {
+                if value["code"] == "attachment_incomplete" {
+                    self.player.cut_off(value["contentId"].as_str().unwrap_or_default());
+                }
+                self.body.complain(value);
             }
-            "cancel" => self.cancel(&value, now),
+            "cancel" => self.cancel(value, now),
+            "focus" => self.body.focus(value),
+            "alert" => self.ring(value),
+            "directive" => {
+                self.player.directive(value, now);
+                self.body.directive(value, now);
+            }
             _ => {}
-        }
-        // What came is told before what it brings about.
-        let directive = (rest == "directive").then(|| value.clone());
-        let alert = (rest == "alert").then(|| value.clone());
-        self.tell(match rest {
-            "session" => Heard::Session(value),
-            "dialogue" => Heard::Dialogue(value),
-            "capture" => Heard::Capture(value),
-            "text" => Heard::Text(value),
-            "directive" => Heard::Directive(value),
-            "cancel" => Heard::Cancel(value),
-            "focus" => Heard::Focus(value),
-            "alert" => Heard::Alert(value),
-            "error" => Heard::Error(value),
-            _ => return,
-        });
-        if let Some(directive) = directive {
-            self.player.directive(&directive, now);
-        }
-        if let Some(alert) = alert {
-            self.ring(&alert);
         }
     }
 
@@ -277,6 +291,7 @@ impl Life {
         let tokens = value["tokens"].as_array().into_iter().flatten();
         let tokens: Vec<&str> = tokens.filter_map(Value::as_str).collect();
         self.player.cancel(value["dialogRequestId"].as_str(), &tokens, now);
+        self.body.cancel(&tokens, now);
     }
 
     fn played(&mut self, output: player::Output) {
@@ -311,6 +326,22 @@ impl Life {
             }
         }
     }
+}
+
+/// What a message is told as, if it has a topic.
+fn heard(rest: &str, value: Value) -> Option<Heard> {
+    Some(match rest {
+        "session" => Heard::Session(value),
+        "dialogue" => Heard::Dialogue(value),
+        "capture" => Heard::Capture(value),
+        "text" => Heard::Text(value),
+        "directive" => Heard::Directive(value),
+        "cancel" => Heard::Cancel(value),
+        "focus" => Heard::Focus(value),
+        "alert" => Heard::Alert(value),
+        "error" => Heard::Error(value),
+        _ => return None,
+    })
 }
 
 fn write(dir: &Path, file: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -1,5 +1,5 @@
-//! The simulated appliance: a speaker that says recordings at the pace of speech and plays what
-//! comes back. Started by `simulate appliance`, `load`, the demo and the tests.
+//! The simulated appliance: says recordings at the pace of speech, plays what comes back, and does
+//! what CIC orders. Started by `simulate appliance`, `load`, the demo and the tests.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -10,13 +10,24 @@
 //! | `microphone.rs`, `recording.rs` | what it says, and when (pure) |
 //! | `player.rs`, `shelf.rs`, `mp3.rs` | what it plays, and how long that takes (pure) |
 //! | `bell.rs` | its alerts, and which of them rings (pure) |
+//! | `body.rs` | everything else that it does: directives, media, settings, notifications (pure) |
+//! | `kind.rs`, `controls.rs` | what can be changed about each kind, and how it is now (pure) |
+//! | `media.rs` | where a stream is, and what is reported of it (pure) |
+//! | `firmware.rs` | the messages of firmware that knows nothing of CLOVA (pure) |
+//! | `heard.rs` | what its owner is told |
 
 mod bell;
+mod body;
+mod controls;
+mod firmware;
+mod heard;
 mod host;
+mod kind;
 mod life;
 mod link;
+mod media;
 mod microphone;
-mod mp3;
+pub mod mp3;
 mod player;
 mod recording;
 mod settings;
@@ -25,94 +36,23 @@ mod trouble;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ids::random_uuid;
 pub use bell::HeldAlert;
+pub use heard::Heard;
 pub use host::ApplianceHost;
+pub use kind::Kind;
 use life::{Ask, Farewell, Look};
 pub use microphone::{CHUNK, CHUNK_TIME, Initiator, PRE_ROLL, Sound, Speech};
 pub use player::CutOff;
 pub use recording::{RecordingError, read_wav};
 pub use settings::{ApplianceSettings, MqttVersion};
 pub use trouble::Trouble;
-
-/// What a simulated appliance heard or did.
-#[derive(Debug, Clone)]
-pub enum Heard {
-    /// The broker has accepted it, and its subscription stands.
-    Connected,
-    /// It has no broker; it tries again by itself.
-    NoBroker(Trouble),
-    /// `down/session`.
-    Session(Value),
-    /// `down/dialogue`.
-    Dialogue(Value),
-    /// `down/capture`.
-    Capture(Value),
-    /// `down/text`.
-    Text(Value),
-    /// `down/directive`.
-    Directive(Value),
-    /// `down/cancel`.
-    Cancel(Value),
-    /// `down/focus`.
-    Focus(Value),
-    /// `down/alert`, with what it says.
-    Alert(Value),
-    /// An alert begins to ring, and the gateway has been told.
-    Rings {
-        /// Its token.
-        token: String,
-    },
-    /// An alert has fallen silent, and the gateway has been told.
-    Silent {
-        /// Its token.
-        token: String,
-    },
-    /// `down/error`.
-    Error(Value),
-    /// A Speak's attachment begins to play.
-    FirstAudio {
-        /// Its token.
-        token: String,
-    },
-    /// A Speak that names a URL begins to "play". The simulator does not download it: it waits
-    /// for [`ApplianceSettings::url_time`] and takes it for played.
-    Url {
-        /// Its token.
-        token: String,
-        /// What a real appliance would download.
-        url: String,
-    },
-    /// A Speak has been played to its end, and the gateway been told `finished`.
-    Played {
-        /// Its token.
-        token: String,
-        /// Bytes of it; none of a URL.
-        bytes: usize,
-        /// How long it plays.
-        length: Duration,
-        /// Where it was written: an MP3 file, complete.
-        file: Option<PathBuf>,
-    },
-    /// A Speak has been played as far as it came, and the gateway been told `stopped`.
-    CutOff {
-        /// Its token.
-        token: String,
-        /// Bytes that came.
-        bytes: usize,
-        /// Why no more did.
-        why: CutOff,
-    },
-    /// Something was lost to stay within bounds, or could not be written.
-    Dropped(String),
-}
 
 /// A running simulated appliance. Says `offline` and leaves when dropped.
 pub struct SimulatedAppliance {
@@ -177,6 +117,16 @@ impl SimulatedAppliance {
     /// Presses the button that deletes an alert.
     pub fn delete_alert(&self, token: &str) {
         self.publish("button", json!({"button": "deleteAlert", "token": token}).to_string());
+    }
+
+    /// Presses a button of the player: `play`, `pause`, `resume`, `stop`, `next`, `previous`,
+    /// `repeat`, or `CUSTOM_...` for a custom one.
+    pub fn press(&self, button: &str) {
+        let payload = match button.starts_with("CUSTOM_") {
+            true => json!({"button": "custom", "name": button}),
+            false => json!({"button": button}),
+        };
+        self.publish("button", payload.to_string());
     }
 
     /// From now on it cannot ring, or can again; it reports `failed` instead.

@@ -1,8 +1,8 @@
 //! Which appliance is simulated, and at which broker.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use super::trouble::Place;
+use super::{Kind, trouble::Place};
 use crate::secret::Secret;
 
 /// Version of MQTT that an appliance speaks.
@@ -20,6 +20,8 @@ pub enum MqttVersion {
 pub struct ApplianceSettings {
     /// Its id.
     pub id: String,
+    /// What kind of appliance it is.
+    pub kind: Kind,
     /// Its MQTT user name; without, the id.
     pub user: Option<String>,
     /// Its MQTT password; empty, and without user name, it is anonymous.
@@ -38,12 +40,19 @@ pub struct ApplianceSettings {
     pub out: Option<PathBuf>,
     /// How long a Speak "plays" that names a URL, which is not downloaded.
     pub url_time: Duration,
+    /// How many seconds of media pass in one second; more than 0.
+    pub media_speed: f64,
+    /// How long media "play" when CIC does not say how long they are.
+    pub media_length: Duration,
+    /// The settings that it has at first; without any it reports none until it is given some.
+    pub settings: BTreeMap<String, String>,
 }
 
 impl Default for ApplianceSettings {
     fn default() -> Self {
         Self {
             id: "speaker".into(),
+            kind: Kind::default(),
             user: None,
             password: Secret::default(),
             host: "127.0.0.1".into(),
@@ -53,6 +62,9 @@ impl Default for ApplianceSettings {
             root: "cic/v1".into(),
             out: None,
             url_time: Duration::from_secs(2),
+            media_speed: 1.0,
+            media_length: Duration::from_secs(180),
+            settings: BTreeMap::new(),
         }
     }
 }

@@ -114,6 +114,12 @@ impl State {
         self.write_book(device, |book| ((), vec![book.synchronize(now, after)]));
     }
 
+    /// The whole list, as it is sent to a device.
+    pub(super) fn all_alerts(&self, device: &str) -> Value {
+        let (now, after) = (self.accounts.clock.now().wall, self.accounts.missed_after);
+        self.write_book(device, |book| (book.synchronize(now, after), Vec::new()))
+    }
+
     /// Takes an event; the answer is empty for those that have nothing to do with alerts.
     pub(super) fn take_report(&self, device: &str, event: &Metadata) -> Result<Vec<Part>, Wrong> {
         let Some(name) = event.name.strip_prefix("Alerts.") else { return Ok(Vec::new()) };

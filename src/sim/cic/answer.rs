@@ -123,6 +123,7 @@ impl<'a> Output<'a> {
                 (0..count).try_for_each(|_| self.stream.send_data(Bytes::new(), false))
             }
             Some(Fault::TinyFrames(count)) => self.flood(count).await,
+            Some(Fault::EndlessPart) => self.endless().await,
             Some(Fault::Rubbish) => self.rubbish().await,
             _ => Ok(()),
         }
@@ -161,6 +162,17 @@ impl<'a> Output<'a> {
             wire::write(&mut self.stream, part.split_to(1), false).await?;
         }
         Ok(())
+    }
+
+    /// An attachment that nobody wants, until the reader has had enough.
+    async fn endless(&mut self) -> Result<(), h2::Error> {
+        let attachment = Part::Attachment(random_uuid(), Bytes::from(vec![0; 16 * 1024]));
+        let mut part = self.writer.part(&attachment);
+        part.truncate(part.len() - self.writer.delimiter().len());
+        loop {
+            wire::write(&mut self.stream, part, false).await?;
+            part = Bytes::from_static(&[0; 16 * 1024]);
+        }
     }
 
     async fn rubbish(&mut self) -> Result<(), h2::Error> {
@@ -217,7 +229,13 @@ pub(super) async fn send(
     }
     let writes_anyway = matches!(
         fault,
-        Some(Fault::Rubbish | Fault::EmptyFrames(_) | Fault::TinyFrames(_) | Fault::Trickled)
+        Some(
+            Fault::Rubbish
+                | Fault::EmptyFrames(_)
+                | Fault::TinyFrames(_)
+                | Fault::EndlessPart
+                | Fault::Trickled
+        )
     );
     if parts.is_empty() && !writes_anyway {
         return empty(respond, 204);

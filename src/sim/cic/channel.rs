@@ -42,6 +42,9 @@ pub(super) async fn open(
     let mut open = state.open_channel(device, connection.number);
     let mut output = Output::begin(connection, &mut respond, fault)?;
     greet(&mut output, fault).await?;
+    if state.household.asks_for_state {
+        state.send(device, "DeviceControl", "ExpectReportState", json!({}));
+    }
     match fault {
         Some(Fault::ResetChannel) => {
             output.stream.send_reset(Reason::INTERNAL_ERROR);

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
-    CloudAlert, Injection, NewAlert, Reach, Refusal, SeenEvent, SeenOccurrence, SimulatedCic,
-    alerts::Book,
+    CloudAlert, Injection, NewAlert, Reach, Refusal, SeenEvent, SeenOccurrence, SeenStream,
+    SimulatedCic, alerts::Book, wire::Part,
 };
-use crate::{appliance::alerts::AlertKind, secret::Secret};
+use crate::{appliance::alerts::AlertKind, ids::random_uuid, secret::Secret};
 
 impl SimulatedCic {
     /// An authorization code, as the user's app would get it; good for one device.
@@ -33,7 +34,44 @@ impl SimulatedCic {
 
     /// Sends a directive on the downchannel of every connected device; returns to how many.
     pub fn push(&self, directive: &serde_json::Value) -> usize {
-        self.state.push(directive)
+        let devices = self.state.devices();
+        devices.iter().filter(|device| self.state.push(device, directive)).count()
+    }
+
+    /// Sends a directive on the downchannel of one device; `false` when it has none.
+    pub fn push_to(&self, device: &str, directive: &serde_json::Value) -> bool {
+        self.state.push(device, directive)
+    }
+
+    /// The next event of this name from this device is answered with these directives, and with
+    /// these attachments (`Content-ID`, bytes) behind them. In the answer to a Recognize, a
+    /// `dialogRequestId` becomes that of the request.
+    pub fn answer_once(
+        &self,
+        device: &str,
+        event: &str,
+        directives: Vec<serde_json::Value>,
+        attachments: Vec<(String, Bytes)>,
+    ) {
+        directives.iter().for_each(|directive| self.state.adopt(device, directive));
+        let directives = directives.into_iter().map(Part::Directive);
+        let attachments = attachments.into_iter().map(|(id, bytes)| Part::Attachment(id, bytes));
+        self.state.household.script(device, event, directives.chain(attachments).collect());
+    }
+
+    /// The user asks something in the app of CLOVA and chooses this device to answer (flows 9);
+    /// returns the `delegationId`.
+    pub fn delegate(&self, device: &str, text: &str) -> String {
+        let id = random_uuid();
+        self.state.household.dossier(device, |dossier| dossier.delegate(&id, text));
+        let payload = serde_json::json!({ "delegationId": id });
+        self.state.send(device, "Clova", "HandleDelegatedEvent", payload);
+        id
+    }
+
+    /// The streams that this device was sent lately, the oldest first, and what it has reported.
+    pub fn streams(&self, device: &str) -> Vec<SeenStream> {
+        self.state.household.dossier(device, |dossier| dossier.streams())
     }
 
     /// How many devices have a downchannel.
@@ -59,6 +97,28 @@ impl SimulatedCic {
         limit: Duration,
     ) -> Option<SeenEvent> {
         self.state.journal.wait_for(wanted, limit).await
+    }
+
+    /// How many events have been seen so far: where [`SimulatedCic::next_event`] and
+    /// [`SimulatedCic::events_after`] may begin.
+    pub fn event_count(&self) -> u64 {
+        self.state.journal.count()
+    }
+
+    /// The first event from this number on that fits, and the number behind it; `None` when it
+    /// takes longer than `limit`. What is looked at has no audio.
+    pub async fn next_event(
+        &self,
+        from: u64,
+        wanted: impl Fn(&SeenEvent) -> bool,
+        limit: Duration,
+    ) -> Option<(u64, SeenEvent)> {
+        self.state.journal.next(from, wanted, limit).await
+    }
+
+    /// The events from this number on that fit, as far as they have come.
+    pub fn events_after(&self, from: u64, wanted: impl Fn(&SeenEvent) -> bool) -> Vec<SeenEvent> {
+        self.state.journal.after(from, wanted)
     }
 
     /// What was answered with `400`, the last 10,000.

@@ -8,14 +8,11 @@ use http::{HeaderMap, Request};
 use serde_json::json;
 
 use super::{
-    accounts::Asked,
-    alerts::Wish,
     answer,
     fault::{Fault, Place},
     journal::SeenEvent,
     metadata::{Metadata, REPEATED, Wrong},
     recognize::Recognizer,
-    scenario::Reply,
     server::Connection,
     state::Down,
     wire::{self, Part},
@@ -279,6 +276,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let parts = self.parts("");
+        self.connection.state.note_parts(self.device, &parts);
         // A client that does not want it resets the stream, which `read` finds out. Slowly, so that
         // there is silence in it.
         let slowly = Some(Fault::Trickled);
@@ -291,7 +289,7 @@ impl<'a> Reader<'a> {
         if !state.note_message(&metadata.message_id) {
             return self.refuse(respond, REPEATED).await;
         }
-        let reaction = match state.take_report(self.device, metadata) {
+        let reaction = match state.react(self.device, metadata) {
             Ok(reaction) => reaction,
             Err(why) => return self.refuse(respond, &why).await,
         };
@@ -312,6 +310,7 @@ impl<'a> Reader<'a> {
             fault = Some(met);
         }
         let parts = if reaction.is_empty() { self.parts(&text) } else { reaction };
+        state.note_parts(self.device, &parts);
         answer::send(self.connection, respond, &parts, fault).await
     }
 
@@ -328,22 +327,6 @@ impl<'a> Reader<'a> {
         else {
             return Vec::new();
         };
-        let state = &self.connection.state;
-        let question = metadata.payload["speechId"].as_str().and_then(|id| state.question(id));
-        let dialogue = metadata.dialogue.as_deref().unwrap_or_default();
-        let asked = Asked { device: self.device, dialogue, alerts: metadata.alerts() };
-        let reply = state.scenario.reply(text, question.as_deref());
-        let parts = |reply: Option<&Reply>| reply.map(|reply| reply.parts(&asked, state));
-        // What the scenario says of any text comes last.
-        let (own, rest) = match reply {
-            Some(reply) if reply.is_for_anything() => (None, Some(reply)),
-            reply => (reply, None),
-        };
-        let wish = || {
-            let parts = state.fulfil(Wish::of(text)?, &asked)?;
-            state.note_dialogue(self.device, dialogue);
-            Some(parts)
-        };
-        parts(own).or_else(wish).or_else(|| parts(rest)).unwrap_or_default()
+        self.connection.state.answer_request(self.device, metadata, text)
     }
 }

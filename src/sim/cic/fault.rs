@@ -52,6 +52,8 @@ pub enum Fault {
     NoClosingDelimiter,
     /// The answer stands still in the middle of its first attachment. (event)
     EndlessAttachment,
+    /// The answer begins with an attachment that nobody wants and that never ends. (event)
+    EndlessPart,
     /// So many DATA frames of one byte, as fast as they go. (event, channel)
     TinyFrames(usize),
     /// So many DATA frames of no byte. (event, channel)
@@ -64,6 +66,9 @@ pub enum Fault {
     /// The device's downchannel ends as it should; the event itself is answered. On a channel:
     /// after hello. (event, channel)
     EndChannel,
+    /// SETTINGS in the middle of the connection: every stream's window, those under way too,
+    /// becomes so many bytes. The request itself is answered. (event, channel)
+    ChangeSettings(u32),
     /// The connection ends with GOAWAY at once. (event, channel)
     Goaway,
     /// GOAWAY, and what is under way goes on: nothing new is accepted. (event, channel)
@@ -141,11 +146,10 @@ impl Fault {
                 place == Place::Channel
             }
             EventStatus(_) | EventRefused(..) | TruncatedAnswer | ResetEvent | ResetUpload(_)
-            | Rubbish | EarlyAnswer | LateAnswer(_) | NoClosingDelimiter | EndlessAttachment => {
-                place == Place::Event
-            }
-            Trickled | TinyFrames(_) | EmptyFrames(_) | HeaderBomb(_) | ResetChannel
-            | EndChannel | Goaway | GracefulGoaway => place != Place::Connection,
+            | Rubbish | EarlyAnswer | LateAnswer(_) | NoClosingDelimiter | EndlessAttachment
+            | EndlessPart => place == Place::Event,
+            ChangeSettings(_) | Trickled | TinyFrames(_) | EmptyFrames(_) | HeaderBomb(_)
+            | ResetChannel | EndChannel | Goaway | GracefulGoaway => place != Place::Connection,
             TcpReset | BlackHole => true,
         }
     }
@@ -288,11 +292,16 @@ impl FaultToml {
             "truncated-answer" => Fault::TruncatedAnswer,
             "no-closing-delimiter" => Fault::NoClosingDelimiter,
             "endless-attachment" => Fault::EndlessAttachment,
+            "endless-part" => Fault::EndlessPart,
             "rubbish" => Fault::Rubbish,
             "trickled" => Fault::Trickled,
             "tiny-frames" => Fault::TinyFrames(count()?),
             "empty-frames" => Fault::EmptyFrames(count()?),
             "header-bomb" => Fault::HeaderBomb(bytes()?),
+            "change-settings" => {
+                let window = u32::try_from(bytes()?).map_err(|error| error.to_string())?;
+                Fault::ChangeSettings(window)
+            }
             "reset-event" => Fault::ResetEvent,
             "reset-upload" => Fault::ResetUpload(bytes()?),
             "reset-channel" => Fault::ResetChannel,

@@ -140,6 +140,41 @@ impl Journal {
         entries.iter().map(Entry::seen).collect()
     }
 
+    /// How many events have come so far.
+    pub(super) fn count(&self) -> u64 {
+        self.lock().since(u64::MAX).1
+    }
+
+    /// The first event from this number on that fits, and the number of the one behind it. Events
+    /// are looked at without their audio.
+    pub(super) async fn next(
+        &self,
+        mut from: u64,
+        wanted: impl Fn(&SeenEvent) -> bool,
+        limit: Duration,
+    ) -> Option<(u64, SeenEvent)> {
+        let mut written = self.written.subscribe();
+        let find = async {
+            loop {
+                let (entries, next) = self.lock().since(from);
+                let first = next - entries.len() as u64;
+                let found = entries.iter().zip(first..).find(|(entry, _)| wanted(&entry.0));
+                if let Some((entry, number)) = found {
+                    return Some((number + 1, entry.seen()));
+                }
+                from = next;
+                written.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(limit, find).await.ok().flatten()
+    }
+
+    /// Events from this number on that fit.
+    pub(super) fn after(&self, from: u64, wanted: impl Fn(&SeenEvent) -> bool) -> Vec<SeenEvent> {
+        let (entries, _) = self.lock().since(from);
+        entries.iter().filter(|entry| wanted(&entry.0)).map(Entry::seen).collect()
+    }
+
     pub(super) async fn wait_for(
         &self,
         wanted: impl Fn(&SeenEvent) -> bool,

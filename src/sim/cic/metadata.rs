@@ -69,11 +69,16 @@ impl Metadata {
 
     /// `Alerts.AlertsState`, which every event carries (alerts 1).
     pub(super) fn alerts(&self) -> &Value {
-        let objects = self.context.as_array().into_iter().flatten();
-        let is_it = |object: &&Value| {
-            object["header"]["namespace"] == "Alerts" && object["header"]["name"] == "AlertsState"
-        };
-        objects.filter(is_it).map(|object| &object["payload"]).next().unwrap_or(&Value::Null)
+        self.object("Alerts", "AlertsState")
+    }
+
+    /// The payload of a context object; `null` when it is not there.
+    pub(super) fn object(&self, namespace: &str, name: &str) -> &Value {
+        let mut objects = self.context.as_array().into_iter().flatten();
+        let found = objects.find(|object| {
+            object["header"]["namespace"] == namespace && object["header"]["name"] == name
+        });
+        found.map_or(&Value::Null, |object| &object["payload"])
     }
 
     fn check_dialogue(&self, state: &State) -> Result<(), Wrong> {

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `state.rs` | tokens, channels, questions |
 //! | `accounts.rs`, `alerts/` | the alerts of each account, as strict as the guide |
+//! | `dossier/` | what each device was sent and may answer: music, orders, settings, speech, display |
+//! | `household.rs` | what follows from an event, also for the other devices of the account |
 //! | `journal.rs` | what was seen |
 //! | `auth.rs` | the auth server |
 //! | `server.rs` | connections, and who may ask |
@@ -26,8 +28,10 @@ mod answer;
 mod auth;
 mod channel;
 mod control;
+mod dossier;
 mod event;
 mod fault;
+mod household;
 mod journal;
 mod line;
 mod metadata;
@@ -56,6 +60,7 @@ use crate::{
 };
 pub use accounts::Synchronizing;
 pub use alerts::{AlertStage, CloudAlert, NewAlert, Repeat, SeenOccurrence};
+pub use dossier::{SeenStream, StreamStage};
 pub use fault::{ErrorBody, Fault, Injection, Place};
 pub use journal::{Refusal, SeenEvent};
 pub use scenario::Scenario;
@@ -101,6 +106,11 @@ pub struct SimSettings {
     /// An alert that is overdue by more than this, and was never reported to ring, is forgotten
     /// when the device asks for all alerts; a repeated one goes on with its next occurrence.
     pub missed_after: Duration,
+    /// All devices belong to one account: each hears of the others' state. Otherwise each has its
+    /// own.
+    pub one_account: bool,
+    /// A device that has connected is asked for its state (flows 1).
+    pub asks_for_state: bool,
     /// What "in five seconds" is counted from.
     pub clock: SharedClock,
 }
@@ -118,6 +128,8 @@ impl Default for SimSettings {
             channel_interval: CHANNEL_INTERVAL,
             synchronizing: Synchronizing::default(),
             missed_after: Duration::from_secs(1800),
+            one_account: false,
+            asks_for_state: false,
             clock: Arc::new(SystemClock),
         }
     }

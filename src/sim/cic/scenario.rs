@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(super) use super::steps::{AlertStep, Verb};
 use super::{
     fault::{FaultToml, Injection},
-    steps::AlertToml,
+    steps::{AlertToml, Way},
 };
 
 /// Why a scenario cannot be used.
@@ -31,6 +31,7 @@ pub enum ScenarioError {
 pub struct Scenario {
     pub(super) recordings: Arc<Vec<Recording>>,
     pub(super) replies: Arc<Vec<Reply>>,
+    pub(super) deliveries: Arc<Vec<Delivery>>,
     pub(super) faults: Vec<Injection>,
 }
 
@@ -41,20 +42,51 @@ pub(super) struct Recording {
     pub(super) text: String,
 }
 
+/// What StreamRequested is answered with.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    /// For streams whose token contains this.
+    token: String,
+    /// `audioStream`; none refuses it.
+    pub(super) stream: Option<Value>,
+}
+
+impl Delivery {
+    pub(super) fn fits(&self, token: &str) -> bool {
+        token.contains(&self.token)
+    }
+}
+
 /// An answer to some requests.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) when: Option<String>,
     pub(super) answers: Option<String>,
+    /// Or to an event of this name.
+    pub(super) event: Option<String>,
     pub(super) steps: Vec<Step>,
 }
 
 /// One thing that an answer holds.
 #[derive(Debug)]
 pub(super) enum Step {
-    Speak { mp3: Bytes, placed: Placed },
-    Expect { question: String, timeout: u64, explicit: bool },
-    Directive { namespace: String, name: String, payload: Value, dialogue: DialogueId },
+    Speak {
+        mp3: Bytes,
+        placed: Placed,
+    },
+    Expect {
+        question: String,
+        timeout: u64,
+        explicit: bool,
+    },
+    Directive {
+        namespace: String,
+        name: String,
+        payload: Value,
+        dialogue: DialogueId,
+        /// On the downchannel, as from the app, instead of in the response.
+        on_channel: bool,
+    },
     Alert(AlertStep),
 }
 
@@ -94,7 +126,16 @@ struct File {
     #[serde(default)]
     reply: Vec<ReplyToml>,
     #[serde(default)]
+    stream: Vec<StreamToml>,
+    #[serde(default)]
     fault: Vec<FaultToml>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct StreamToml {
+    token: String,
+    audio_stream: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +150,7 @@ struct RecordingToml {
 struct ReplyToml {
     when: Option<String>,
     answers: Option<String>,
+    event: Option<String>,
     steps: Vec<StepToml>,
 }
 
@@ -133,6 +175,8 @@ enum StepToml {
         payload: Option<Value>,
         #[serde(default)]
         dialogue: DialogueId,
+        #[serde(default)]
+        on: Way,
     },
     Alert(AlertToml),
 }
@@ -160,6 +204,10 @@ const EMBEDDED: &[(&str, &[u8])] = embedded![
     "speech/large.wav",
     "speech/timer.wav",
     "speech/stop-timer.wav",
+    "speech/tv-up.wav",
+    "speech/music.wav",
+    "speech/alarm.wav",
+    "speech/stop-alarm.wav",
     "answers/time.mp3",
     "answers/story-1.mp3",
     "answers/story-2.mp3",
@@ -168,6 +216,7 @@ const EMBEDDED: &[(&str, &[u8])] = embedded![
     "answers/which-size.mp3",
     "answers/ordered.mp3",
     "answers/sorry.mp3",
+    "answers/music.mp3",
     "answers/timer-set.mp3",
     "answers/timer-stopped.mp3",
     "answers/alert-set.mp3",
@@ -224,12 +273,18 @@ impl Scenario {
             let steps = reply.steps.into_iter().map(|step| Step::build(step, &read));
             let steps = steps.collect::<Result<_, _>>()?;
             let when = reply.when.map(|when| when.to_lowercase());
-            Ok(Reply { when, answers: reply.answers, steps })
+            Ok(Reply { when, answers: reply.answers, event: reply.event, steps })
         });
         let replies = replies.collect::<Result<Vec<_>, ScenarioError>>()?;
+        let deliveries = file.stream.into_iter().map(|stream| {
+            let StreamToml { token, audio_stream } = stream;
+            Delivery { token, stream: audio_stream }
+        });
+        let deliveries = Arc::new(deliveries.collect());
         let faults = file.fault.into_iter().map(FaultToml::build);
         let faults = faults.collect::<Result<_, _>>().map_err(ScenarioError::Fault)?;
-        Ok(Self { recordings: Arc::new(recordings), replies: Arc::new(replies), faults })
+        let (recordings, replies) = (Arc::new(recordings), Arc::new(replies));
+        Ok(Self { recordings, replies, deliveries, faults })
     }
 
     /// Adds a fault, written as a TOML table in a line: `{ on = "event", kind = "goaway" }`.
@@ -245,6 +300,11 @@ impl Scenario {
         let line: Line = toml::from_str(&format!("fault = {text}"))?;
         self.faults.push(line.fault.build().map_err(ScenarioError::Fault)?);
         Ok(())
+    }
+
+    /// The reply to an event that is no request.
+    pub(super) fn reply_to(&self, event: &str) -> Option<&Reply> {
+        self.replies.iter().find(|reply| reply.event.as_deref() == Some(event))
     }
 
     /// The reply to a request with this text, or to the answer of this question.
@@ -289,11 +349,12 @@ impl Step {
             StepToml::Expect { expect, timeout, explicit } => {
                 Self::Expect { question: expect, timeout, explicit }
             }
-            StepToml::Directive { directive, payload, dialogue } => {
+            StepToml::Directive { directive, payload, dialogue, on } => {
                 let (namespace, name) = named(&directive);
                 let (namespace, name) = (namespace.to_owned(), name.to_owned());
                 let payload = payload.unwrap_or_else(nothing);
-                Self::Directive { namespace, name, payload, dialogue }
+                let on_channel = on == Way::Channel;
+                Self::Directive { namespace, name, payload, dialogue, on_channel }
             }
             StepToml::Alert(step) => Self::Alert(step.build()),
         })
@@ -307,7 +368,7 @@ mod tests {
     #[test]
     fn the_built_in_scenario_answers_what_its_recordings_ask() {
         let scenario = Scenario::builtin();
-        assert_eq!(scenario.recordings.len(), 7);
+        assert_eq!(scenario.recordings.len(), 11);
         for recording in scenario.recordings.iter() {
             assert!(recording.pcm.len() > 32_000, "{}", recording.text);
         }
@@ -331,6 +392,8 @@ mod tests {
         assert!(step(r#"{ alert = "set", type = "TIMER", in = 5, every = 60 }"#).is_ok());
         assert!(step(r#"{ alert = "set", type = "EGG", in = 5 }"#).is_err());
         assert!(step(r#"{ alert = "ring", type = "TIMER" }"#).is_err());
+        assert!(step(r#"{ directive = "AudioPlayer.Play", on = "channel" }"#).is_ok());
+        assert!(step(r#"{ directive = "AudioPlayer.Play", on = "paper" }"#).is_err());
         assert!(parse("[[fault]]\non = \"event\"\nkind = \"hiccup\"").is_err());
     }
 

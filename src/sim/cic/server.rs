@@ -41,6 +41,8 @@ enum End {
     /// Told back once it comes before whatever is sent next.
     GracefulGoaway(oneshot::Sender<()>),
     Reset,
+    /// Not the end: SETTINGS with this initial window.
+    Settings(u32),
 }
 
 /// One connection, as its requests see it.
@@ -66,6 +68,10 @@ impl Connection {
                 let (announced, wait) = oneshot::channel();
                 let _ = self.ends.send(End::GracefulGoaway(announced));
                 return wait.await.is_ok();
+            }
+            Fault::ChangeSettings(window) => {
+                let _ = self.ends.send(End::Settings(window));
+                return true;
             }
             Fault::ResetChannel => {
                 self.state.tell(device, Down::Reset);
@@ -190,6 +196,8 @@ where
                         let _ = announced.send(());
                     }
                     Some(End::Goaway) | None => h2.abrupt_shutdown(h2::Reason::NO_ERROR),
+                    // Refused only while the client has not acknowledged the ones before.
+                    Some(End::Settings(window)) => drop(h2.set_initial_window_size(window)),
                     Some(End::Reset) => return scissors.reset(),
                 }
                 continue;

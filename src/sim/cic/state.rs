@@ -18,6 +18,7 @@ use super::{
     Reach, SimSettings,
     accounts::Accounts,
     fault::{Fault, Faults, Injection, Place},
+    household::Household,
     journal::Journal,
     scenario::Scenario,
     wire::Part,
@@ -118,6 +119,7 @@ pub(super) struct State {
     open_channels: watch::Sender<usize>,
     pub(super) reach: watch::Sender<Reach>,
     pub(super) accounts: Accounts,
+    pub(super) household: Household,
     pub(super) journal: Journal,
     pub(super) scenario: Scenario,
     client: (String, Secret),
@@ -171,6 +173,7 @@ impl State {
             open_channels: watch::Sender::new(0),
             reach: watch::Sender::new(Reach::Whole),
             accounts: Accounts::new(settings),
+            household: Household::new(settings),
             journal: Journal::default(),
             scenario: settings.scenario.clone(),
             client: settings.client.clone(),
@@ -305,19 +308,34 @@ impl State {
         matches!(tokio::time::timeout(limit, wait).await, Ok(Ok(_)))
     }
 
-    /// Sends something down a device's downchannel.
-    pub(super) fn tell(&self, device: &str, down: Down) {
-        let inner = self.lock();
-        if let Some(channel) = inner.clients.get(device).and_then(|c| c.channel.as_ref()) {
-            let _ = channel.down.send(down);
+    /// Sends something down a device's downchannel; `false` when it has none.
+    pub(super) fn tell(&self, device: &str, down: Down) -> bool {
+        if let Down::Part(Part::Directive(directive)) = &down {
+            self.household.note(device, directive);
         }
+        let inner = self.lock();
+        let channel = inner.clients.get(device).and_then(|client| client.channel.as_ref());
+        channel.is_some_and(|channel| channel.down.send(down).is_ok())
     }
 
-    pub(super) fn push(&self, directive: &Value) -> usize {
-        let inner = self.lock();
-        let open = inner.clients.values().filter_map(|client| client.channel.as_ref());
-        let part = || Down::Part(Part::Directive(directive.clone()));
-        open.filter(|channel| channel.down.send(part()).is_ok()).count()
+    /// Devices that have, or had, a downchannel.
+    pub(super) fn devices(&self) -> Vec<String> {
+        let mut devices: Vec<_> = self.lock().clients.keys().cloned().collect();
+        devices.sort();
+        devices
+    }
+
+    pub(super) fn is_online(&self, device: &str) -> bool {
+        self.lock().clients.get(device).is_some_and(|client| client.channel.is_some())
+    }
+
+    /// A directive that a test sends to one device.
+    pub(super) fn push(&self, device: &str, directive: &Value) -> bool {
+        if !self.is_online(device) {
+            return false;
+        }
+        self.adopt(device, directive);
+        self.tell(device, Down::Part(Part::Directive(directive.clone())))
     }
 
     pub(super) fn knows_message(&self, id: &str) -> bool {
@@ -333,6 +351,11 @@ impl State {
         let id = random_uuid();
         self.lock().questions.insert(id.clone(), question.to_owned());
         id
+    }
+
+    /// A question of which nothing more is known than its id.
+    pub(super) fn note_question(&self, id: &str) {
+        self.lock().questions.insert(id.to_owned(), id.to_owned());
     }
 
     pub(super) fn question(&self, id: &str) -> Option<String> {

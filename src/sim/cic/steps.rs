@@ -1,4 +1,4 @@
-//! Steps of a scenario that concern alerts.
+//! Steps of a scenario that concern alerts, and which way steps go.
 
 use std::time::Duration;
 
@@ -62,9 +62,10 @@ struct ActionToml {
     payload: Option<Value>,
 }
 
+/// Which way a directive goes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Way {
+pub(super) enum Way {
     #[default]
     Response,
     Channel,

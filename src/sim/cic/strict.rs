@@ -145,7 +145,44 @@ const WAKE_WORD: &[Field] = &[
     ),
 ];
 const TYPED: &[Field] = &[must("text", Text), may("speechId", Text), may("explicit", Bool)];
-const ACTION: &[Field] = &[must("command", Text), must("target", Text)];
+/// Those of the reports' list, and those that it misses although a report is due.
+const COMMANDS: Kind = OneOf(&[
+    "BtConnect",
+    "BtConnectByPINCode",
+    "BtDelete",
+    "BtDisconnect",
+    "BtPlay",
+    "BtRescan",
+    "BtStartPairing",
+    "BtStopPairing",
+    "Decrease",
+    "Increase",
+    "LaunchApp",
+    "Open",
+    "OpenScreen",
+    "SetValue",
+    "TurnOff",
+    "TurnOn",
+]);
+/// The same of targets: `power` and the screens have no counterpart in the list.
+const TARGETS: Kind = OneOf(&[
+    "airplane",
+    "app",
+    "bluetooth",
+    "cellular",
+    "channel",
+    "flashlight",
+    "gps",
+    "home",
+    "power",
+    "powersave",
+    "screenautobrightness",
+    "screenbrightness",
+    "settings",
+    "soundmode",
+    "volume",
+    "wifi",
+]);
 
 /// Payloads of events. Those without a row have no required field.
 const EVENTS: &[(&str, &[Field])] = &[
@@ -172,8 +209,9 @@ const EVENTS: &[(&str, &[Field])] = &[
     ("AudioPlayer.RequestPlaybackState", &[may("deviceId", Text)]),
     ("AudioPlayer.StreamRequested", REQUESTED),
     ("Clova.ProcessDelegatedEvent", &[must("delegationId", Text)]),
-    ("DeviceControl.ActionExecuted", ACTION),
-    ("DeviceControl.ActionFailed", ACTION),
+    ("DeviceControl.ActionExecuted", &[must("command", COMMANDS), must("target", TARGETS)]),
+    // What is not in the list is echoed.
+    ("DeviceControl.ActionFailed", &[must("command", COMMANDS), must("target", Text)]),
     ("DeviceControl.BtRequestForPINCode", &[must("deviceName", Text)]),
     ("DeviceControl.RequestStateSynchronization", &[may("deviceId", Text)]),
     ("PlaybackController.CustomCommandIssued", &[must("button", Text)]),

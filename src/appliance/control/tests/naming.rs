@@ -75,15 +75,12 @@ fn every_example_of_the_guide_goes_where_its_duty_says() {
     for entry in std::fs::read_dir("tests/cic-examples/directives").unwrap() {
         let directive = directive::decode(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
         let duty = duties::duty(&directive.namespace, &directive.name).unwrap();
-        let is_ours = match duty.namespace {
-            "DeviceControl" | "Settings" | "Notifier" => true,
-            _ => duty.name == "HandleDelegatedEvent",
-        };
         let mut w = World::new();
         let handling = w.control.order(&directive, w.now);
         // The guide's SynchronizeState is about the device of these tests.
-        let withheld = duty.by == By::Gateway || duty.name == "SynchronizeState";
-        let wanted = if is_ours && withheld { Handling::Withhold } else { Handling::Deliver };
+        let is_own = directive.is("DeviceControl", "SynchronizeState");
+        let withheld = duty.by == By::Gateway || is_own;
+        let wanted = if withheld { Handling::Withhold } else { Handling::Deliver };
         assert_eq!(handling, wanted, "{}", directive.full_name());
         seen += 1;
     }

@@ -12,7 +12,7 @@ use crate::{
         ledger::{Save, Step},
         message::{Button, SessionState, Up},
     },
-    cic::message::{CloseReason, Outcome, RequestKey, Source},
+    cic::message::{CloseReason, Notice, Outcome, RequestKey, Source},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -337,11 +337,53 @@ fn unpairing_removes_alerts_and_whatever_cic_has_not_heard() {
     b.feed(Input::Unpaired);
     assert!(b.published("alert stop t") && b.published("alert delete t"));
     let kept = b.core.kept();
-    assert_eq!((kept.alerts.len(), kept.outbox.len()), (0, 0));
+    let phases: Vec<_> = kept.alerts.iter().map(|alert| alert.phase).collect();
+    assert_eq!((phases, kept.outbox.len()), (vec![alerts::Phase::Deleted], 0));
     // The answer of a save that was under way concerns nobody any more.
     b.saved(SaveResult::Kept);
     assert_eq!(b.core.alert_counts(), [0; 4]);
     assert_eq!(b.core.link.state(), SessionState::Unpaired);
+    // It may have been away.
+    b.clear();
+    b.up(Up::Status { online: true, retained: false });
+    assert!(b.published("alert delete t"), "{:?}", b.downs());
+}
+
+#[test]
+fn a_save_that_came_too_late_for_its_pairing_holds_up_none_of_the_next() {
+    let mut b = Bench::connected();
+    b.set_alert("t", 60);
+    b.saved(SaveResult::Gone);
+    assert_eq!(b.core.link.state(), SessionState::Unpaired);
+    b.notice(Notice::Closed(CloseReason::Requested));
+    b.clear();
+    let issued_at = b.clock_wall();
+    let expires_at = issued_at.checked_add(jiff::Span::new().hours(24)).unwrap();
+    b.feed(Input::Tokens { issued_at, expires_at });
+    let mut b = b.connect();
+    b.set_alert("u", 60);
+    b.settle();
+    assert_eq!(b.core.alert_counts()[alerts::Phase::Set as usize], 1);
+}
+
+#[test]
+fn a_clock_that_was_fast_for_a_while_costs_no_alert() {
+    let mut b = Bench::connected();
+    let payload = b.alert("t", 3600);
+    b.directive(Source::Downchannel, "Alerts.SetAlert", None, payload.clone());
+    b.settle();
+    b.step_clock(7200);
+    b.pass(30 * SECOND);
+    assert!(b.published("alert delete t"), "it seems to be missed");
+    b.settle();
+    b.step_clock(-7200);
+    b.pass(30 * SECOND);
+    assert!(b.event_named("Alerts.RequestSynchronizeAlert").is_some());
+    let list = json!({"allAlerts": [payload]});
+    b.directive(Source::Downchannel, "Alerts.SynchronizeAlert", None, list);
+    b.settle();
+    b.pass(3600 * SECOND);
+    assert!(b.published("alert ring t"), "{:?}", b.downs());
 }
 
 #[test]
@@ -350,4 +392,15 @@ fn an_unknown_alert_is_named() {
     b.up(Up::Button(Button::StopAlert(Some("nobody".into()))));
     b.up(Up::Button(Button::DeleteAlert("nobody".into())));
     assert_eq!(b.downs(), ["error unknown_alert", "error unknown_alert"]);
+}
+
+#[test]
+fn a_core_that_is_respawned_does_not_acknowledge_what_is_still_on_its_way_to_the_store() {
+    let mut bench = Bench::connected();
+    bench.set_alert("a", 60);
+    let before = (bench.core.kept().alerts.len(), bench.core.kept().outbox.len());
+    assert_eq!(before, (0, 0), "it panics now: nobody knows whether the store has it");
+    bench.saved(SaveResult::Kept);
+    let after = (bench.core.kept().alerts.len(), bench.core.kept().outbox.len());
+    assert_eq!(after, (1, 1));
 }

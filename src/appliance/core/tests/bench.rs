@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
@@ -81,6 +81,12 @@ impl Bench {
 
     pub(super) fn clock_wall(&self) -> Timestamp {
         self.clock.now().wall
+    }
+
+    /// Sets the wall clock forwards, or backwards.
+    pub(super) fn step_clock(&self, seconds: i64) {
+        let wall = self.clock_wall().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        self.clock.step_wall_to(wall);
     }
 
     fn started(clock: ManualClock, kept: Kept, profile: Arc<Profile>) -> Self {

@@ -127,6 +127,23 @@ fn a_failed_recognize_leaves_the_old_dialogue_alive() {
 }
 
 #[test]
+fn an_answer_that_breaks_before_it_brings_anything_is_said_to_have_failed() {
+    let mut b = Bench::connected();
+    let (source, key, id) = b.ask("u1");
+    b.notice(Notice::Response { key, status: 200, took: Duration::ZERO });
+    b.finish(key, Outcome::Broken("reset".into()));
+    assert!(b.published("stop u1 failed"), "{:?}", b.downs());
+    b.clear();
+    // What has brought something is carried out as far as it came.
+    let (source_2, key, id_2) = b.ask("u2");
+    assert_ne!((source, id), (source_2, id_2.clone()));
+    b.notice(Notice::Response { key, status: 200, took: Duration::ZERO });
+    b.speak(source_2, Some(&id_2), "t1", "c1");
+    b.finish(key, Outcome::Broken("reset".into()));
+    assert!(!b.published("stop u2 failed"), "{:?}", b.downs());
+}
+
+#[test]
 fn speaks_of_one_dialogue_play_one_after_the_other_whatever_the_order_of_their_attachments() {
     let mut b = Bench::connected();
     let (source, _, id) = b.ask("u1");

@@ -161,3 +161,12 @@ fn the_playback_state_is_reported_with_the_fields_that_each_state_has() {
         assert_eq!(ask(&mut w), want);
     }
 }
+
+#[test]
+fn the_state_of_another_client_is_the_appliances_business() {
+    let mut w = World::new();
+    let payload = json!({"deviceId": "another", "event": "PlayStarted"});
+    w.order("AudioPlayer.SynchronizePlaybackState", &payload);
+    w.saw(&["tell SynchronizePlaybackState"]);
+    assert_eq!(w.activity(), World::new().activity());
+}

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `mod.rs` | the book, and what the app of the user does to it |
 //! | `reports.rs` | what the device reports: checked strictly, and answered |
+//! | `adopt.rs` | directives that do not come from it |
 //! | `view.rs` | what tests may see of it |
 //! | `words.rs` | what users say |
 //! | `speech.rs` | what they hear |
 
+mod adopt;
 mod reports;
 mod speech;
 #[cfg(test)]
@@ -135,7 +137,10 @@ impl Book {
     /// Sets an alert, or changes the one of the same token; `voice` is the dialogue in which it
     /// was asked for. Returns the directive and the token.
     pub(super) fn set(&mut self, new: &NewAlert, voice: Option<&str>) -> (Value, String) {
-        let content = Content::new(new);
+        self.put(Content::new(new), new, voice)
+    }
+
+    fn put(&mut self, content: Content, new: &NewAlert, voice: Option<&str>) -> (Value, String) {
         let (token, payload) = (content.token.clone(), content.payload());
         self.note_set(&content);
         let before = self.entries.remove(&token).and_then(|old| match old.confirmed {

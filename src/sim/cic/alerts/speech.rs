@@ -43,7 +43,7 @@ impl Said {
     pub(in crate::sim::cic) fn parts(self, dialogue: &str) -> [Part; 2] {
         let id = random_uuid();
         let mp3 = Bytes::from_static(embedded(self.recording()).unwrap_or_default());
-        [Part::Directive(speak(dialogue, &id)), Part::Attachment(id, mp3)]
+        [Part::Directive(speak(Some(dialogue), &id)), Part::Attachment(id, mp3)]
     }
 }
 
