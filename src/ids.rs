@@ -3,6 +3,7 @@
 use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// Why a text cannot be an appliance id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,11 +79,11 @@ impl Borrow<str> for ApplianceId {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident($text:ty)) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Arc<str>);
+        pub struct $name($text);
 
         impl $name {
             /// The id as text.
@@ -125,27 +126,28 @@ macro_rules! text_id {
 
 text_id! {
     /// CIC's `dialogRequestId`: names one request of the user and everything that answers it.
-    DialogRequestId
+    DialogRequestId(Arc<str>)
 }
 text_id! {
     /// CIC's `messageId` of one event or directive.
-    MessageId
+    MessageId(Arc<str>)
 }
 text_id! {
-    /// The appliance's own name for one recording of the user speaking.
-    UtteranceId
+    /// The appliance's own name for one recording of the user speaking. Each audio message has
+    /// it: a short one is kept in place.
+    UtteranceId(SmolStr)
 }
 text_id! {
     /// `Content-ID` of an attachment, what follows `cid:` in a directive.
-    ContentId
+    ContentId(Arc<str>)
 }
 text_id! {
     /// `token` of a Speak, a stream or an alert.
-    Token
+    Token(Arc<str>)
 }
 text_id! {
     /// `expectSpeechId` of an ExpectSpeech; goes back to CIC as `speechId`.
-    ExpectSpeechId
+    ExpectSpeechId(Arc<str>)
 }
 
 /// A new random UUID in the usual text form, for message and dialogue ids.

@@ -355,7 +355,7 @@ impl StopReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputError {
     /// The topic from `up/` on; `down/audio/...` never appears here.
-    pub topic: String,
+    pub topic: Box<str>,
     /// Machine-readable.
     pub code: ErrorCode,
     /// For a person.

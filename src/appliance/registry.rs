@@ -155,7 +155,7 @@ impl Registry {
             return Taken::Yes;
         }
         let message = FromAppliance {
-            topic: rest.to_owned(),
+            topic: inbound.topic.slice_ref(rest),
             payload: inbound.payload.clone(),
             retained: inbound.retained,
             way: Way {
@@ -212,7 +212,7 @@ impl Registry {
             let record = store::Appliance { tokens, ..old.record };
             let mut entry = self.spawn(record, heir, true);
             for (topic, payload) in &old.retained {
-                let (topic, payload) = (topic.clone(), payload.clone());
+                let (topic, payload) = (topic.as_str().into(), payload.clone());
                 let now = self.env.clock.now().mono;
                 let way = Way { received: now, queued: now, traceparent: None };
                 entry.addr.do_send(FromAppliance { topic, payload, retained: true, way });

@@ -82,7 +82,7 @@ impl Bench {
 
     fn message(&self, rest: &str, payload: &str) -> Inbound {
         Inbound {
-            topic: format!("cic/v1/a/{rest}"),
+            topic: format!("cic/v1/a/{rest}").into(),
             payload: payload.to_owned().into(),
             retained: false,
             repeated: false,

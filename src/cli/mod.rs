@@ -80,6 +80,9 @@ enum Command {
         after_help = "Example:\n  cic-gateway load --appliances 200 --speaking 200 --seconds 20"
     )]
     Load(load::LoadArgs),
+    /// The part of `load` that hears the audio, which `load` starts by itself
+    #[command(hide = true)]
+    LoadSink,
     /// Run a simulated CLOVA, or a simulated appliance
     #[command(subcommand)]
     Simulate(simulate::SimulateCommand),
@@ -98,6 +101,7 @@ pub fn run(cli: Cli) -> Result<()> {
             log("warn", cli.log_format)?;
             actix_rt::System::new().block_on(load::run(args, cli.format))
         }
+        Command::LoadSink => actix_rt::System::new().block_on(load::run_sink()),
         Command::Simulate(command) => {
             log("warn", cli.log_format)?;
             actix_rt::System::new().block_on(simulate::run(command))
@@ -127,7 +131,11 @@ async fn with_config(command: Command, config: Config, format: Format) -> Result
         }
         Command::Appliance(command) => appliance::run(command, &config, format).await,
         Command::Broker(command) => broker::run(command, &config).await,
-        Command::Demo(_) | Command::Check(_) | Command::Load(_) | Command::Simulate(_) => Ok(()),
+        Command::Demo(_)
+        | Command::Check(_)
+        | Command::Load(_)
+        | Command::LoadSink
+        | Command::Simulate(_) => Ok(()),
     }
 }
 

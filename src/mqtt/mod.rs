@@ -13,6 +13,7 @@ pub mod topics;
 use std::time::Instant;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 /// MQTT delivery guarantee that the gateway asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +40,8 @@ pub struct Publication {
 /// A message that the broker delivered.
 #[derive(Debug, Clone)]
 pub struct Inbound {
-    /// The whole topic.
-    pub topic: String,
+    /// The whole topic, as it lies in what was read.
+    pub topic: ByteString,
     /// The payload.
     pub payload: Bytes,
     /// Whether it was kept by the broker from before our subscription.

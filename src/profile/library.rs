@@ -64,7 +64,7 @@ impl Profiles {
         }
         all.splice(0..0, own);
         for profile in all.iter_mut().filter(|profile| !profile.has_zone) {
-            profile.defaults.set_zone(zone.clone());
+            std::sync::Arc::make_mut(&mut profile.defaults).set_zone(zone.clone());
         }
         let all: Vec<_> = all.into_iter().map(Arc::new).collect();
         let generic = all.iter().find(|profile| profile.name == GENERIC).cloned();

@@ -23,7 +23,7 @@ mod read;
 mod state;
 mod template;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -51,7 +51,7 @@ pub struct Profile {
     /// Model ids, with `*` for any characters and `?` for any one.
     models: Vec<String>,
     has_zone: bool,
-    defaults: Defaults,
+    defaults: Arc<Defaults>,
     /// By item of DeviceState: what Increase and Decrease change it by.
     steps: BTreeMap<String, i64>,
     states: Vec<StateRule>,
@@ -94,7 +94,7 @@ impl Profile {
 
     /// What stands in for what an appliance of this model has not reported: for
     /// [`Contexts::new`], after [`Defaults::add`] of the appliance's own.
-    pub fn default_contexts(&self) -> &Defaults {
+    pub fn default_contexts(&self) -> &Arc<Defaults> {
         &self.defaults
     }
 

@@ -1,7 +1,7 @@
 //! A file becoming a profile. Every mistake is found and named with its line, except that a file
 //! which is not TOML, or has an unknown key, ends with that.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -122,9 +122,9 @@ impl Reader<'_> {
             let at = zone.span().start;
             let zone = self.take(at, defaults::parse_zone(zone.get_ref()));
             profile.has_zone |= zone.is_some();
-            profile.defaults.set_zone(zone.unwrap_or(jiff::tz::TimeZone::UTC));
+            Arc::make_mut(&mut profile.defaults).set_zone(zone.unwrap_or(jiff::tz::TimeZone::UTC));
         }
-        self.contexts(&mut profile.defaults, file.contexts);
+        self.contexts(Arc::make_mut(&mut profile.defaults), file.contexts);
         self.items(&mut profile, file.items);
         let states = file.state.into_iter();
         let states: Vec<_> =
@@ -168,7 +168,7 @@ impl Reader<'_> {
             name: String::new(),
             models: Vec::new(),
             has_zone: false,
-            defaults: Defaults::default(),
+            defaults: Arc::default(),
             steps: BTreeMap::new(),
             states: Vec::new(),
             commands: Vec::new(),
@@ -199,7 +199,8 @@ impl Reader<'_> {
                 profile.steps.extend(self.take(at, step).map(|step| (name.clone(), step)));
             }
             let state = Map::from_iter([(name, Value::Object(item))]);
-            if let Err(wrong) = profile.defaults.add(DEVICE_STATE, state) {
+            let defaults = Arc::make_mut(&mut profile.defaults);
+            if let Err(wrong) = defaults.add(DEVICE_STATE, state) {
                 wrong.into_iter().for_each(|problem| self.mistake(at, problem));
             }
         }

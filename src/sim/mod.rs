@@ -3,3 +3,5 @@
 
 pub mod appliance;
 pub mod cic;
+pub(crate) mod sink;
+pub mod tls;

@@ -100,7 +100,7 @@ pub async fn until(session: &mut SessionHandle, wanted: impl Fn(&Notice) -> bool
         let next = tokio::time::timeout(LIMIT, session.notices.recv()).await.expect("in time");
         let next = next.unwrap_or_else(|| panic!("the session goes on after {seen:?}"));
         let found = wanted(&next);
-        seen.push(next);
+        seen.push(*next);
         if found {
             return seen;
         }

@@ -162,7 +162,7 @@ impl Handler<Called> for ApplianceActor {
 /// The notices of one session, as a stream.
 pub(super) struct Notices {
     pub(super) generation: u64,
-    pub(super) notices: mpsc::Receiver<Notice>,
+    pub(super) notices: mpsc::Receiver<Box<Notice>>,
 }
 
 impl futures_util::Stream for Notices {
@@ -173,7 +173,7 @@ impl futures_util::Stream for Notices {
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Self::Item>> {
         let generation = self.generation;
-        self.notices.poll_recv(cx).map(|notice| notice.map(|notice| (generation, notice)))
+        self.notices.poll_recv(cx).map(|notice| notice.map(|notice| (generation, *notice)))
     }
 }
 

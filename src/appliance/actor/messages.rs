@@ -7,6 +7,7 @@ use std::{
 
 use actix::Message;
 use bytes::Bytes;
+use bytestring::ByteString;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 #[rtype(result = "()")]
 pub struct FromAppliance {
     /// What follows `{root}/{a}/`.
-    pub topic: String,
+    pub topic: ByteString,
     /// The payload.
     pub payload: Bytes,
     /// Sent from the broker's memory.

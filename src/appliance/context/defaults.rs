@@ -1,13 +1,13 @@
 //! What stands in for what an appliance has not reported: its model's contexts (from
 //! [`crate::profile`]) and its own (from provisioning). Pure; shared by all appliances of a model.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{
-    DEVICE_STATE, OWN,
+    DEVICE_STATE, OWN, raw,
     schema::{self, Fault, Problem},
     tables,
 };
@@ -19,6 +19,8 @@ pub struct Defaults {
     given: BTreeMap<String, Map<String, Value>>,
     /// What of it can be sent before the appliance has reported anything.
     usable: BTreeMap<String, Map<String, Value>>,
+    /// The same, written: all appliances of a model share it.
+    written: BTreeMap<String, Arc<RawValue>>,
     zone: TimeZone,
 }
 
@@ -31,7 +33,8 @@ impl Default for Defaults {
 impl Defaults {
     /// None yet. The zone is Korea's, `+09:00`, by [`Default`].
     pub fn new(zone: TimeZone) -> Self {
-        Self { given: BTreeMap::new(), usable: BTreeMap::new(), zone }
+        let (given, usable, written) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { given, usable, written, zone }
     }
 
     /// The zone of appliances that report no `localTime`.
@@ -56,9 +59,15 @@ impl Defaults {
         given.extend(payload);
         let (usable, _) = prune(full_name, given.clone());
         match usable {
-            Some(usable) => self.usable.insert(full_name.to_owned(), usable),
-            None => self.usable.remove(full_name),
-        };
+            Some(usable) => {
+                self.written.insert(full_name.to_owned(), raw(&usable).into());
+                self.usable.insert(full_name.to_owned(), usable);
+            }
+            None => {
+                self.written.remove(full_name);
+                self.usable.remove(full_name);
+            }
+        }
         Ok(())
     }
 
@@ -75,6 +84,11 @@ impl Defaults {
     /// A context object without what cannot be sent before the appliance reports the rest.
     pub fn usable(&self, full_name: &str) -> Option<&Map<String, Value>> {
         self.usable.get(full_name)
+    }
+
+    /// The same, written.
+    pub(super) fn written(&self, full_name: &str) -> Option<&Arc<RawValue>> {
+        self.written.get(full_name)
     }
 
     /// The appliance's local time (context, DeviceState).

@@ -84,7 +84,7 @@ struct Object {
     reported: Option<Box<RawValue>>,
     /// What is sent: without what is wrong, with what stands in. DeviceState is without
     /// `localTime` here.
-    sent: Option<Box<RawValue>>,
+    sent: Option<Arc<RawValue>>,
     /// What the appliance has been told about the last report.
     told: BTreeSet<String>,
 }
@@ -109,7 +109,7 @@ impl Contexts {
     pub fn new(defaults: Arc<Defaults>) -> Self {
         let mut contexts = Self { defaults: defaults.clone(), ..Self::default() };
         for name in defaults.names() {
-            let sent = defaults.usable(name).map(raw);
+            let sent = defaults.written(name).cloned();
             contexts.objects.insert(name.to_owned(), Object { sent, ..Object::default() });
         }
         contexts
@@ -218,7 +218,7 @@ impl Contexts {
         let (sent, problems) = self.complete(&name, payload);
         let object = self.objects.entry(name).or_default();
         object.reported = Some(reported);
-        object.sent = sent.as_ref().map(raw);
+        object.sent = sent.as_ref().map(|sent| raw(sent).into());
         object.tell(problems.into_iter().filter(|problem| told(problem, least)))
     }
 

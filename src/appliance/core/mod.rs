@@ -43,7 +43,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use super::{
     alerts::{AlertKind, AlertSettings, Alerts, Phase, Refused},
     attachments::Attachments,
-    capture::Capture,
+    capture::{self, Capture},
     complaints::Complaints,
     context::Contexts,
     control::{Control, ControlSettings},
@@ -240,6 +240,8 @@ pub struct Core {
     contexts: Contexts,
     dialogues: Dialogues,
     capture: Capture,
+    /// Empty between messages.
+    captured: Vec<capture::Effect>,
     requests: BTreeMap<RequestKey, Request>,
     next_key: u64,
     outbox: Outbox,
@@ -277,7 +279,7 @@ impl Core {
             result_timeout: settings.result_timeout,
             device_id: settings.device_id.as_str().into(),
         });
-        let contexts = Contexts::new(Arc::new(settings.profile.default_contexts().clone()));
+        let contexts = Contexts::new(settings.profile.default_contexts().clone());
         let farewells = Farewells::new(&mut kept.alerts);
         let alerts = Alerts::new(settings.alerts.clone(), kept.alerts, now);
         Self {
@@ -291,6 +293,7 @@ impl Core {
             contexts,
             dialogues: Dialogues::default(),
             capture,
+            captured: Vec::new(),
             requests: BTreeMap::new(),
             next_key: 0,
             outbox: Outbox::new(kept.outbox),

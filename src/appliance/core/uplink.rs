@@ -26,7 +26,7 @@ struct TextPayload {
 
 /// A complaint about a topic, without anything that identifies a message.
 pub(super) fn error(topic: &str, code: ErrorCode, message: impl Into<String>) -> InputError {
-    let (topic, message) = (topic.to_owned(), message.into());
+    let (topic, message) = (topic.into(), message.into());
     InputError { topic, code, message, about: About::default() }
 }
 
@@ -39,11 +39,11 @@ impl Core {
             Up::Recognize(recognize) => self.start_utterance(recognize, now),
             Up::CancelUtterance(utterance) => self.cancel_utterance(utterance, now),
             Up::Audio { utterance, data, received } => {
-                let mut effects = Vec::new();
+                // A buffer that stays: this is the one path that every audio message takes.
+                let mut effects = std::mem::take(&mut self.captured);
                 self.capture.audio(utterance, data, received, now.mono, &mut effects);
-                for effect in effects {
-                    self.perform_capture(effect, now);
-                }
+                effects.drain(..).for_each(|effect| self.perform_capture(effect, now));
+                self.captured = effects;
             }
             Up::Text { text, expect_speech_id } => self.send_text(text, expect_speech_id, now),
             Up::Speech { token, state } => self.handle_speech(token, state, now),

@@ -72,11 +72,11 @@ pub(super) fn request_head(
 }
 
 async fn follow(shared: &Shared, response: Response<RecvStream>) -> CloseReason {
-    let (parts, stream) = response.into_parts();
-    let Some(mut body) = body::Body::new(shared, Source::Downchannel, &parts.headers) else {
+    let body = body::Body::new(shared, Source::Downchannel, response.headers());
+    let Some(mut body) = body else {
         return CloseReason::Lost("the downchannel is not multipart".into());
     };
-    let mut stream = body::Stream(stream);
+    let mut stream = body::Stream(response.into_body());
     let patience = tokio::time::sleep(shared.settings.connect_timeout);
     tokio::pin!(patience);
     loop {

@@ -36,7 +36,8 @@ pub(super) async fn live(
     inbox: &mut mpsc::UnboundedReceiver<Command>,
 ) -> CloseReason {
     let connected = tokio::select! {
-        connected = connect::connect(&shared.settings) => connected,
+        // Boxed, so that a session does not keep the room that connecting takes.
+        connected = Box::pin(connect::connect(&shared.settings)) => connected,
         () = asked_to_close(inbox, &mut token) => return CloseReason::Requested,
     };
     let Connection { send, ping, driver, going_away } = match connected {
@@ -48,7 +49,7 @@ pub(super) async fn live(
     let driver = Task::new(driver);
     let mut session = Session { shared, send, token, requests, late, driver };
     let (reason, channel) = session.serve(heart, going_away, inbox).await;
-    session.end(channel).await;
+    Box::pin(session.end(channel)).await;
     reason
 }
 
@@ -95,9 +96,19 @@ impl<T> Drop for Task<T> {
 
 /// A request that is under way, as the loop sees it.
 struct Running {
-    upload: mpsc::UnboundedSender<Piece>,
+    /// The way into the upload of a Recognize.
+    upload: Option<mpsc::UnboundedSender<Piece>>,
     backlog: Rc<Backlog>,
     task: Task<()>,
+}
+
+impl Running {
+    fn upload(&self, piece: Piece) {
+        if let Some(upload) = &self.upload {
+            // Fails only when the request has ended.
+            let _ = upload.send(piece);
+        }
+    }
 }
 
 struct Session {
@@ -133,7 +144,7 @@ impl Session {
                 beat = heart.beat() => match beat {
                     Ok(took) => {
                         shared.metrics.cic_ping_seconds.observe(took.as_secs_f64());
-                        let _ = shared.notices.try_send(Notice::Pong(took));
+                        let _ = shared.notices.try_send(Box::new(Notice::Pong(took)));
                     }
                     Err(reason) => break reason,
                 },
@@ -173,12 +184,12 @@ impl Session {
             Command::Audio { key, data, received } => {
                 if let Some(running) = self.requests.get(&key) {
                     running.backlog.add(data.len());
-                    let _ = running.upload.send(Piece::Audio(data, received));
+                    running.upload(Piece::Audio(data, received));
                 }
             }
             Command::FinishUpload { key } => {
                 if let Some(running) = self.requests.get(&key) {
-                    let _ = running.upload.send(Piece::End);
+                    running.upload(Piece::End);
                 }
             }
             Command::Abort { key } => {
@@ -192,7 +203,7 @@ impl Session {
 
     fn open(&mut self, key: RequestKey, metadata: Bytes, audio: bool) {
         self.requests.retain(|_, running| !running.task.is_finished());
-        let (upload, pieces) = mpsc::unbounded_channel();
+        let (upload, pieces) = audio.then(mpsc::unbounded_channel).unzip();
         let backlog = Rc::new(Backlog::new(self.shared.settings.max_upload_backlog));
         let request = Request {
             key,
@@ -200,7 +211,7 @@ impl Session {
             send: self.send.clone(),
             token: self.token.clone(),
             metadata,
-            audio: audio.then_some(pieces),
+            audio: pieces,
             backlog: backlog.clone(),
         };
         let task = Task::new(tokio::task::spawn_local(request.run()));

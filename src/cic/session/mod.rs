@@ -82,8 +82,9 @@ pub struct SessionSettings {
 pub struct SessionHandle {
     /// Commands, in order. A closed channel means that the session has ended.
     pub commands: mpsc::UnboundedSender<Command>,
-    /// Notices, in order; bounded, so that a slow actor slows CIC down.
-    pub notices: mpsc::Receiver<Notice>,
+    /// Notices, in order; bounded, so that a slow actor slows CIC down. Boxed, because the channel
+    /// sets aside room for 32 of them, and most sessions idle.
+    pub notices: mpsc::Receiver<Box<Notice>>,
 }
 
 /// Starts a session on the current thread (`spawn_local`).
@@ -101,7 +102,7 @@ pub fn start(settings: Arc<SessionSettings>, token: Secret, metrics: Metrics) ->
 struct Shared {
     settings: Arc<SessionSettings>,
     metrics: Metrics,
-    notices: mpsc::Sender<Notice>,
+    notices: mpsc::Sender<Box<Notice>>,
     request_ended: Notify,
     patience: Rc<Patience>,
 }
@@ -109,7 +110,7 @@ struct Shared {
 impl Shared {
     /// Hands a notice to the actor; `false` when nobody listens any more.
     async fn tell(&self, notice: Notice) -> bool {
-        self.notices.send(notice).await.is_ok()
+        self.notices.send(Box::new(notice)).await.is_ok()
     }
 }
 

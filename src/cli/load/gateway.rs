@@ -1,21 +1,22 @@
-//! The gateway that is measured: a process of its own, and what the operating system and its own
-//! metrics say of it.
+//! The gateway that is measured: a process of its own, and what its own metrics say.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-/// Clock ticks a second in `/proc/PID/stat`; Linux fixes it for user space.
-const TICKS: f64 = 100.0;
+use super::process::Measured;
+
+const POLL: Duration = Duration::from_millis(50);
 
 /// The gateway's process; ends when dropped.
 pub(super) struct Gateway {
-    child: Child,
+    process: Option<Measured>,
+    config: PathBuf,
     http: u16,
 }
 
@@ -27,22 +28,54 @@ pub(super) fn free_port() -> Result<u16> {
 impl Gateway {
     /// Starts it with a configuration file; returns once it is ready.
     pub(super) async fn start(config: &Path, http: u16, patience: Duration) -> Result<Self> {
-        let child = Command::new(std::env::current_exe()?)
-            .arg("--config")
-            .arg(config)
-            .arg("run")
-            .stdin(Stdio::null())
-            .spawn()
-            .context("the gateway does not start")?;
-        let gateway = Self { child, http };
-        let ready = async {
-            while gateway.get("readyz").await.is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let ready = tokio::time::timeout(patience, ready).await;
-        ready.context("the gateway does not become ready")?;
+        let process = Some(spawn(config)?);
+        let mut gateway = Self { process, config: config.to_owned(), http };
+        gateway.ready(patience).await?;
         Ok(gateway)
+    }
+
+    /// Ends it and starts it again, while its appliances wait; returns how long it takes until
+    /// all of them are connected.
+    pub(super) async fn restart(
+        &mut self,
+        appliances: usize,
+        patience: Duration,
+    ) -> Result<Duration> {
+        if let Some(old) = self.process.take() {
+            old.stop(patience).await?;
+        }
+        let start = Instant::now();
+        self.process = Some(spawn(&self.config)?);
+        self.ready(patience).await?;
+        while self.connected().await? < appliances as f64 {
+            ensure!(start.elapsed() < patience, "not all appliances came back within {patience:?}");
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(start.elapsed())
+    }
+
+    async fn ready(&mut self, patience: Duration) -> Result<()> {
+        let start = Instant::now();
+        while self.get("readyz").await.is_err() {
+            let ended = self.process.as_mut().is_none_or(Measured::has_ended);
+            ensure!(!ended, "the gateway ends at once");
+            ensure!(start.elapsed() < patience, "the gateway does not become ready");
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// The process, between restarts.
+    pub(super) fn process(&self) -> Result<&Measured> {
+        self.process.as_ref().context("the gateway does not run")
+    }
+
+    async fn connected(&self) -> Result<f64> {
+        let metrics = self.metrics().await?;
+        let line = metrics.lines().find_map(|line| {
+            line.strip_prefix("cic_gateway_appliances{state=\"connected\"} ")?.parse().ok()
+        });
+        Ok(line.unwrap_or(0.0))
     }
 
     async fn get(&self, path: &str) -> Result<String> {
@@ -54,49 +87,10 @@ impl Gateway {
     pub(super) async fn metrics(&self) -> Result<String> {
         self.get("metrics").await
     }
-
-    fn proc(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.child.id());
-        std::fs::read_to_string(&path).with_context(|| path)
-    }
-
-    /// Processor time that it has used so far.
-    pub(super) fn cpu_seconds(&self) -> Result<f64> {
-        let stat = self.proc("stat")?;
-        let fields: Vec<&str> =
-            stat.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
-        let (user, system) = ticks(11).zip(ticks(12)).context("/proc/PID/stat has another form")?;
-        Ok((user + system) / TICKS)
-    }
-
-    /// Memory that it uses now, KiB.
-    pub(super) fn resident_kib(&self) -> Result<f64> {
-        kib(&self.proc("status")?, "VmRSS:")
-    }
-
-    /// The most that it has used, KiB.
-    pub(super) fn peak_kib(&self) -> Result<f64> {
-        kib(&self.proc("status")?, "VmHWM:")
-    }
 }
 
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn kib(status: &str, name: &str) -> Result<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.context("/proc/PID/status has another form")
-}
-
-/// How many files this process may have open.
-pub(super) fn open_files_limit() -> Option<u64> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+fn spawn(config: &Path) -> Result<Measured> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--config").arg(config).arg("run");
+    Measured::start(&mut command).context("the gateway does not start")
 }

@@ -8,20 +8,27 @@ use serde::Serialize;
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report {
-    pub(super) appliances: usize,
-    pub(super) speaking: usize,
+    /// What the audio went through: `gateway`, `direct`, `nghttpx` or `haproxy`.
+    pub(super) through: &'static str,
+    /// With the gateway: `own` (processor and memory include it) or `mosquitto`.
+    pub(super) broker: Option<&'static str>,
+    pub(super) appliances: u32,
+    pub(super) speaking: u32,
     pub(super) seconds: u64,
     pub(super) ramp_seconds: u64,
-    /// Whether processor and memory include the gateway's own broker.
-    pub(super) own_broker: bool,
+    pub(super) message_milliseconds: u64,
+    /// From starting again until every appliance was connected.
+    pub(super) restart_seconds: Option<f64>,
+    /// The most memory up to then.
+    pub(super) restart_peak_kib: Option<f64>,
     pub(super) wall_seconds: f64,
-    pub(super) cpu_seconds: f64,
+    pub(super) audio_bytes: u64,
+    /// Of what the audio went through.
+    pub(super) cpu_seconds: Option<f64>,
     pub(super) cpu_seconds_per_gigabyte: Option<f64>,
-    pub(super) audio_bytes: f64,
     pub(super) failed_utterances: usize,
-    pub(super) dropped_audio_messages: f64,
-    /// Said, and not in what the simulated CIC heard.
-    pub(super) lost_audio_messages: u64,
+    /// By the gateway's own account.
+    pub(super) dropped_audio_messages: Option<f64>,
     pub(super) relay_milliseconds_p50: Option<f64>,
     pub(super) relay_milliseconds_p99: Option<f64>,
     pub(super) end_to_end_due: usize,
@@ -31,21 +38,34 @@ pub(super) struct Report {
     pub(super) end_to_end_milliseconds_p90: Option<f64>,
     pub(super) end_to_end_milliseconds_p99: Option<f64>,
     pub(super) end_to_end_milliseconds_max: Option<f64>,
-    pub(super) baseline_resident_kib: f64,
-    pub(super) resident_kib_per_appliance: f64,
-    pub(super) peak_resident_kib: f64,
+    /// Before anybody was connected.
+    pub(super) baseline_resident_kib: Option<f64>,
+    /// Fresh: connected, and never spoken.
+    pub(super) fresh_kib_per_appliance: Option<f64>,
+    /// At the end, after those that speak have spoken.
+    pub(super) used_kib_per_appliance: Option<f64>,
+    pub(super) peak_resident_kib: Option<f64>,
 }
 
 impl Report {
     /// What the gateway's own metrics say.
     pub(super) fn add_metrics(&mut self, metrics: &str) {
         let milliseconds = |quantile| relay_quantile(metrics, quantile).map(|s| s * 1000.0);
-        self.audio_bytes = sum(metrics, "cic_gateway_audio_bytes_total{direction=\"up\"}");
-        self.dropped_audio_messages = sum(metrics, "cic_gateway_audio_dropped_total");
+        self.dropped_audio_messages = Some(sum(metrics, "cic_gateway_audio_dropped_total"));
         self.relay_milliseconds_p50 = milliseconds(0.50);
         self.relay_milliseconds_p99 = milliseconds(0.99);
-        let gigabytes = self.audio_bytes / 1e9;
-        self.cpu_seconds_per_gigabyte = (gigabytes > 0.0).then(|| self.cpu_seconds / gigabytes);
+    }
+
+    /// Processor time that it took.
+    pub(super) fn add_cpu(&mut self, seconds: f64) {
+        self.cpu_seconds = Some(seconds);
+        let gigabytes = self.audio_bytes as f64 / 1e9;
+        self.cpu_seconds_per_gigabyte = (gigabytes > 0.0).then(|| seconds / gigabytes);
+    }
+
+    /// Messages that did not arrive.
+    pub(super) fn lost(&self) -> usize {
+        self.end_to_end_due - self.end_to_end_messages.min(self.end_to_end_due)
     }
 
     /// How late messages arrived, the least late first, of so many that were due. One that never
@@ -66,51 +86,102 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |value: Option<f64>| value.map_or("none".to_owned(), |ms| format!("{ms:.2} ms"));
-        let mib = |kib: f64| format!("{:.1} MiB", kib / 1024.0);
-        let (wall, cpu) = (self.wall_seconds, self.cpu_seconds);
+        let through = match self.broker {
+            Some("own") => "the gateway with its own broker",
+            Some(_) => "Mosquitto and the gateway",
+            None => self.through,
+        };
         writeln!(
             f,
-            "{} appliances, {} speaking for {} s, started within {} s",
-            self.appliances, self.speaking, self.seconds, self.ramp_seconds
+            "{} appliances, {} speaking for {} s, started within {} s, a message every {} ms, through {through}",
+            self.appliances,
+            self.speaking,
+            self.seconds,
+            self.ramp_seconds,
+            self.message_milliseconds
         )?;
-        writeln!(f, "audio        {:.1} MB in {wall:.1} s", self.audio_bytes / 1e6)?;
+        self.fmt_start(f)?;
+        self.fmt_audio(f)?;
+        self.fmt_cost(f)
+    }
+}
+
+impl Report {
+    fn fmt_start(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(seconds), Some(peak)) = (self.restart_seconds, self.restart_peak_kib) else {
+            return Ok(());
+        };
+        writeln!(f, "restart      all connected after {seconds:.1} s, {} at most", mib(peak))
+    }
+
+    fn fmt_audio(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.speaking == 0 {
+            return Ok(());
+        }
+        let wall = self.wall_seconds;
+        writeln!(f, "audio        {:.1} MB in {wall:.1} s", self.audio_bytes as f64 / 1e6)?;
         writeln!(
             f,
-            "lost         {} utterances failed, {} audio messages dropped by the gateway, {} not heard by CLOVA",
-            self.failed_utterances, self.dropped_audio_messages, self.lost_audio_messages
+            "lost         {} utterances failed, {} of {} audio messages not heard by CLOVA",
+            self.failed_utterances,
+            self.lost(),
+            self.end_to_end_due
         )?;
+        if self.relay_milliseconds_p50.is_some() {
+            writeln!(
+                f,
+                "relay        p50 {}, p99 {}: from the broker's message to HTTP/2 (audio_relay_seconds)",
+                ms(self.relay_milliseconds_p50),
+                ms(self.relay_milliseconds_p99)
+            )?;
+        }
         writeln!(
             f,
-            "processor    {cpu:.2} s of the gateway{} ({:.0} % of a core), {} s per GB of audio",
-            if self.own_broker { " with its broker" } else { "" },
-            100.0 * cpu / wall.max(f64::MIN_POSITIVE),
-            self.cpu_seconds_per_gigabyte.map_or("-".to_owned(), |cpu| format!("{cpu:.1}"))
-        )?;
-        writeln!(
-            f,
-            "relay        p50 {}, p99 {}: from the broker's message to HTTP/2 (audio_relay_seconds)",
-            ms(self.relay_milliseconds_p50),
-            ms(self.relay_milliseconds_p99)
-        )?;
-        writeln!(
-            f,
-            "end to end   p50 {}, p90 {}, p99 {}, max {}: from when a message of 100 ms was due at the speaker until its last byte is decrypted at CLOVA's side ({} of {} messages arrived, the others count as the latest; CIC gets slices of 200 ms, so that every other message waits 100 ms for the next)",
+            "end to end   p50 {}, p90 {}, p99 {}, max {}: from when a message was due at the speaker until CLOVA's side has it (one that never arrives counts as the latest{})",
             ms(self.end_to_end_milliseconds_p50),
             ms(self.end_to_end_milliseconds_p90),
             ms(self.end_to_end_milliseconds_p99),
             ms(self.end_to_end_milliseconds_max),
-            self.end_to_end_messages,
-            self.end_to_end_due
-        )?;
-        write!(
-            f,
-            "memory       {} alone, {:.1} KiB more for each appliance, {} at most",
-            mib(self.baseline_resident_kib),
-            self.resident_kib_per_appliance,
-            mib(self.peak_resident_kib)
+            if self.broker.is_some() && self.message_milliseconds < 200 {
+                "; CLOVA gets slices of 200 ms, for which shorter messages wait"
+            } else {
+                ""
+            }
         )
     }
+
+    fn fmt_cost(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(cpu) = self.cpu_seconds {
+            let share = 100.0 * cpu / self.wall_seconds.max(f64::MIN_POSITIVE);
+            write!(f, "processor    {cpu:.2} s ({share:.1} % of a core)")?;
+            match self.cpu_seconds_per_gigabyte {
+                Some(cpu) => writeln!(f, ", {cpu:.1} s per GB of audio")?,
+                None => writeln!(f)?,
+            }
+        }
+        if let (Some(baseline), Some(fresh), Some(used), Some(peak)) = (
+            self.baseline_resident_kib,
+            self.fresh_kib_per_appliance,
+            self.used_kib_per_appliance,
+            self.peak_resident_kib,
+        ) {
+            write!(
+                f,
+                "memory       {} alone, {fresh:.1} KiB more for each appliance, {used:.1} KiB at the end, {} at most",
+                mib(baseline),
+                mib(peak)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn ms(value: Option<f64>) -> String {
+    value.map_or("none".to_owned(), |ms| format!("{ms:.2} ms"))
+}
+
+fn mib(kib: f64) -> String {
+    format!("{:.1} MiB", kib / 1024.0)
 }
 
 /// The sum of all samples whose name begins so.
@@ -174,12 +245,26 @@ mod tests {
 
     #[test]
     fn cpu_is_related_to_the_audio_that_it_moved() {
-        let mut report = Report { cpu_seconds: 3.0, wall_seconds: 10.0, ..Report::default() };
-        report.add_metrics("cic_gateway_audio_bytes_total{direction=\"up\"} 2e9\n");
+        let mut report = Report {
+            audio_bytes: 2_000_000_000,
+            wall_seconds: 10.0,
+            speaking: 1,
+            ..Report::default()
+        };
+        report.add_cpu(3.0);
         assert_eq!(report.cpu_seconds_per_gigabyte, Some(1.5));
         let text = report.to_string();
-        assert!(text.contains("(30 % of a core), 1.5 s per GB of audio"), "{text}");
+        assert!(text.contains("(30.0 % of a core), 1.5 s per GB of audio"), "{text}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["cpuSecondsPerGigabyte"], 1.5);
+    }
+
+    #[test]
+    fn an_idle_fleet_has_no_cost_per_audio() {
+        let mut report = Report { wall_seconds: 10.0, ..Report::default() };
+        report.add_cpu(1.0);
+        let text = report.to_string();
+        assert!(text.contains("10.0 % of a core") && !text.contains("per GB"), "{text}");
+        assert!(!text.contains("end to end"), "{text}");
     }
 }

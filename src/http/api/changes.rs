@@ -231,7 +231,7 @@ impl Kind {
             What::Focus(places) => Self::Focus(places.into()),
             What::Error(error) => {
                 let (topic, code, message) = (error.topic, error.code.into(), error.message);
-                Self::Error { topic, code, message }
+                Self::Error { topic: topic.into(), code, message }
             }
         }
     }

@@ -183,7 +183,7 @@ impl Appliance {
         self.unsent_events = Some(living.unsent_events);
         let errors = living.errors.iter().map(|(at, error)| InputError {
             at: at.to_string(),
-            topic: error.topic.clone(),
+            topic: error.topic.to_string(),
             code: error.code.into(),
             message: error.message.clone(),
         });

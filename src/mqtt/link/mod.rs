@@ -145,6 +145,7 @@ impl Link {
             stopping: stopping.clone(),
             later: VecDeque::new(),
             watch: Watch::new(Instant::now()),
+            heartbeat: topics::heartbeat(&settings.topic_root, &settings.client_id),
             window: INFLIGHT,
             limit,
             reminder: Reminder::default(),

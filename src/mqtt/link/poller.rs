@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use rumqttc::{
     Outgoing,
     v5::{
@@ -67,6 +68,8 @@ pub(super) struct Poller {
     pub(super) reminder: Reminder,
     /// Of messages that the broker refuses, or would.
     pub(super) refusals: Reminder,
+    /// The topic of the heartbeat.
+    pub(super) heartbeat: String,
     /// The heartbeat that waits for its place in the queue.
     pub(super) beat: Option<JoinHandle<()>>,
     /// Something was handed on since the last loss.
@@ -263,9 +266,8 @@ impl Poller {
     }
 
     fn filters(&self) -> Vec<String> {
-        let settings = &self.settings;
-        let heartbeat = topics::heartbeat(&settings.topic_root, &settings.client_id);
-        settings.filters.iter().cloned().chain(std::iter::once(heartbeat)).collect()
+        let heartbeat = std::iter::once(&self.heartbeat);
+        self.settings.filters.iter().chain(heartbeat).cloned().collect()
     }
 
     /// Always, not only without session: subscribing again is harmless and brings the retained
@@ -282,21 +284,24 @@ impl Poller {
         });
     }
 
-    fn deliver(&mut self, publish: Publish) {
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+    fn deliver(&mut self, mut publish: Publish) {
         let settings = &self.settings;
-        let own = topic == topics::heartbeat(&settings.topic_root, &settings.client_id);
+        let own = publish.topic == self.heartbeat.as_bytes();
         self.watch.forwarded(own);
         if own {
             self.echoed();
             return self.acknowledge(&publish);
         }
+        // No broker delivers a topic that is not text, and nobody has subscribed to one.
+        let Ok(topic) = ByteString::try_from(publish.topic.clone()) else {
+            return self.acknowledge(&publish);
+        };
         let label = topics::split(&settings.topic_root, &topic)
             .map_or("other", |(_, rest)| topics::label(rest));
         self.metrics.mqtt_messages.with_label_values(&["up", label]).inc();
         let inbound = Inbound {
             topic,
-            payload: publish.payload.clone(),
+            payload: std::mem::take(&mut publish.payload),
             retained: publish.retain,
             repeated: publish.dup,
             received: crate::clock::mono(),
@@ -375,7 +380,7 @@ impl Poller {
         if self.beat.as_ref().is_some_and(|beat| !beat.is_finished()) {
             return;
         }
-        let topic = topics::heartbeat(&self.settings.topic_root, &self.settings.client_id);
+        let topic = self.heartbeat.clone();
         let client = self.client.borrow().clone();
         self.beat = Some(tokio::task::spawn_local(async move {
             // Fails only when the connection is gone.

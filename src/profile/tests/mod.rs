@@ -3,7 +3,6 @@
 mod documentation;
 mod mistakes;
 
-use std::sync::Arc;
 
 use serde_json::{json, value::RawValue};
 
@@ -26,7 +25,7 @@ fn directive(name: &str, payload: &Value) -> Directive {
 
 /// An appliance of this model that has published this.
 fn appliance(profile: &Profile, published: &[(&str, &str)]) -> Contexts {
-    let mut contexts = Contexts::new(Arc::new(profile.default_contexts().clone()));
+    let mut contexts = Contexts::new(profile.default_contexts().clone());
     for (topic, payload) in published {
         say(profile, &mut contexts, topic, payload);
     }

@@ -26,8 +26,10 @@ pub enum Sound {
     Recording(Bytes),
     /// Made while it is said, so that many speakers need not hold it.
     Made {
-        /// How many chunks of 100 ms.
+        /// How many chunks.
         chunks: u32,
+        /// What a chunk lasts.
+        chunk_time: Duration,
         /// Makes a chunk, by its number from 0.
         make: Arc<dyn Fn(u32) -> Bytes + Send + Sync>,
     },
@@ -40,7 +42,7 @@ impl Sound {
                 let start = number as usize * CHUNK;
                 (start < pcm.len()).then(|| pcm.slice(start..pcm.len().min(start + CHUNK)))
             }
-            Self::Made { chunks, make } => (number < *chunks).then(|| make(number)),
+            Self::Made { chunks, make, .. } => (number < *chunks).then(|| make(number)),
         }
     }
 
@@ -48,6 +50,13 @@ impl Sound {
         match self {
             Self::Recording(pcm) => pcm.len().div_ceil(CHUNK) as u32,
             Self::Made { chunks, .. } => *chunks,
+        }
+    }
+
+    fn chunk_time(&self) -> Duration {
+        match self {
+            Self::Recording(_) => CHUNK_TIME,
+            Self::Made { chunk_time, .. } => *chunk_time,
         }
     }
 }
@@ -172,7 +181,7 @@ impl Microphone {
 
     /// So many chunks have been recorded by then.
     fn due(&self, chunks: u32) -> Instant {
-        self.start + (CHUNK_TIME * chunks).saturating_sub(self.buffered)
+        self.start + (self.speech.sound.chunk_time() * chunks).saturating_sub(self.buffered)
     }
 
     fn recognize(&self) -> Value {
@@ -293,7 +302,11 @@ mod tests {
     fn language_question_and_beginning_are_as_asked() {
         let start = Instant::now() + Duration::from_secs(5);
         let (lang, answers) = (Some("ko".to_owned()), Some("q1".to_owned()));
-        let made = Sound::Made { chunks: 1, make: Arc::new(|_| Bytes::from_static(b"ab")) };
+        let made = Sound::Made {
+            chunks: 1,
+            chunk_time: CHUNK_TIME,
+            make: Arc::new(|_| Bytes::from_static(b"ab")),
+        };
         let speech = Speech { lang, answers, at: Some(start), ..Speech::from(made) };
         let mut microphone = Microphone::new("u1".into(), speech, Instant::now());
         assert_eq!(microphone.poll(start - CHUNK_TIME), None);

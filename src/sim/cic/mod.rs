@@ -42,7 +42,7 @@ mod server;
 mod state;
 mod steps;
 mod strict;
-mod wire;
+pub(in crate::sim) mod wire;
 
 use std::{
     net::SocketAddr,
@@ -51,9 +51,9 @@ use std::{
     time::Duration,
 };
 
-use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{net::TcpListener, sync::oneshot};
 
+use super::tls::{CertificateError, Identity};
 use crate::{
     clock::{SharedClock, SystemClock},
     secret::Secret,
@@ -64,6 +64,7 @@ pub use dossier::{SeenStream, StreamStage};
 pub use fault::{ErrorBody, Fault, Injection, Place};
 pub use journal::{Refusal, SeenEvent};
 pub use scenario::Scenario;
+pub(in crate::sim) use server::accept;
 use state::State;
 
 /// Default of [`SimSettings::channel_interval`]. The gateway waits at least 165 ms (0.25 s x 0.66)
@@ -141,8 +142,8 @@ pub enum SimError {
     #[error("{0} cannot be used: {1}")]
     Listen(SocketAddr, std::io::Error),
     /// No certificate could be made.
-    #[error("no certificate could be made: {0}")]
-    Certificate(String),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The thread did not start.
     #[error("the simulator's thread did not start")]
     Thread,
@@ -165,12 +166,13 @@ impl SimulatedCic {
     /// # Errors
     /// See [`SimError`].
     pub fn start(settings: SimSettings) -> Result<Self, SimError> {
-        let (server_config, ca_pem) = match settings.tls {
-            true => certificate().map(|(config, ca)| (Some(config), Some(ca)))?,
-            false => (None, None),
-        };
+        let identity = settings.tls.then(Identity::new).transpose()?;
+        let acceptor =
+            |alpn: &str| identity.as_ref().map(|identity| identity.acceptor(alpn)).transpose();
+        let (cic_tls, auth_tls) = (acceptor("h2")?, acceptor("http/1.1")?);
+        let ca_pem = identity.map(|identity| identity.ca_pem().to_owned());
         let state = Arc::new(State::new(&settings));
-        let (ready, started) = mpsc::channel();
+        let (ready, started) = mpsc::channel::<Result<_, SimError>>();
         let (stop, stopped) = oneshot::channel();
         let shared = state.clone();
         let (listen, auth_listen) = (settings.listen, settings.auth_listen);
@@ -188,12 +190,9 @@ impl SimulatedCic {
                     }
                     Ok(((cic, cic_addr), (auth, auth_addr))) => {
                         let _ = ready.send(Ok((cic_addr, auth_addr)));
-                        let acceptor = |alpn: &str| {
-                            server_config.as_ref().map(|config| wire::acceptor(config, alpn))
-                        };
                         tokio::select! {
-                            () = server::serve(cic, acceptor("h2"), shared.clone()) => {}
-                            () = auth::serve(auth, acceptor("http/1.1"), shared) => {}
+                            () = server::serve(cic, cic_tls, shared.clone()) => {}
+                            () = auth::serve(auth, auth_tls, shared) => {}
                             _ = stopped => {}
                         }
                     }
@@ -240,28 +239,4 @@ async fn bind(addr: SocketAddr, _: &str) -> Result<(TcpListener, SocketAddr), Si
     let listener = TcpListener::bind(addr).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     Ok((listener, local))
-}
-
-/// A trust anchor and a server certificate for this machine.
-fn certificate() -> Result<(ServerConfig, String), SimError> {
-    let failed = |error: rcgen::Error| SimError::Certificate(error.to_string());
-    let mut ca = rcgen::CertificateParams::new(Vec::new()).map_err(failed)?;
-    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    ca.distinguished_name.push(rcgen::DnType::CommonName, "cic-gateway simulated CIC");
-    let ca_key = rcgen::KeyPair::generate().map_err(failed)?;
-    let issuer_cert = ca.self_signed(&ca_key).map_err(failed)?;
-    let issuer = rcgen::Issuer::new(ca, ca_key);
-    let names = ["localhost", "127.0.0.1", "::1", "simulated-cic"].map(str::to_owned);
-    let server = rcgen::CertificateParams::new(names.to_vec()).map_err(failed)?;
-    let key = rcgen::KeyPair::generate().map_err(failed)?;
-    let cert = server.signed_by(&key, &issuer).map_err(failed)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| {
-            builder.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key)
-        })
-        .map_err(|error| SimError::Certificate(error.to_string()))?;
-    Ok((config, issuer_cert.pem()))
 }

@@ -104,7 +104,7 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state
 }
 
 /// The next connection. Errors are told and do not make a busy loop.
-pub(super) async fn accept(listener: &TcpListener) -> TcpStream {
+pub(in crate::sim) async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((tcp, _)) => {

@@ -1,41 +1,30 @@
-//! Writes multipart as CIC does (transport 8.2), and accepts connections.
-
-use std::sync::Arc;
+//! Writes multipart as CIC does (transport 8.2).
 
 use bytes::Bytes;
 use h2::SendStream;
-use rustls::ServerConfig;
 use serde_json::{Value, json};
-use tokio_rustls::TlsAcceptor;
 
 use crate::ids::random_uuid;
 
-/// Accepts TLS with one ALPN protocol.
-pub(super) fn acceptor(config: &ServerConfig, alpn: &str) -> TlsAcceptor {
-    let mut config = config.clone();
-    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-    TlsAcceptor::from(Arc::new(config))
-}
-
 /// A boundary, and the parts that are written with it.
 #[derive(Debug, Clone)]
-pub(super) struct Writer(String);
+pub(in crate::sim) struct Writer(String);
 
 impl Writer {
-    pub(super) fn new() -> Self {
+    pub(in crate::sim) fn new() -> Self {
         Self(format!("dc-{}", random_uuid()))
     }
 
-    pub(super) fn content_type(&self) -> String {
+    pub(in crate::sim) fn content_type(&self) -> String {
         format!("multipart/related; boundary={};", self.0)
     }
 
-    pub(super) fn opening(&self) -> Bytes {
+    pub(in crate::sim) fn opening(&self) -> Bytes {
         format!("--{}", self.0).into()
     }
 
     /// A part, with the delimiter that follows it at once.
-    pub(super) fn part(&self, part: &Part) -> Bytes {
+    pub(in crate::sim) fn part(&self, part: &Part) -> Bytes {
         let boundary = &self.0;
         let (head, body) = match part {
             Part::Directive(directive) => (
@@ -72,13 +61,13 @@ impl Writer {
 
 /// One part of an answer.
 #[derive(Debug, Clone)]
-pub(super) enum Part {
+pub(in crate::sim) enum Part {
     Directive(Value),
     Attachment(String, Bytes),
 }
 
 /// A directive with a fresh message id.
-pub(super) fn directive(
+pub(in crate::sim) fn directive(
     namespace: &str,
     name: &str,
     dialogue: Option<&str>,
@@ -98,7 +87,7 @@ pub(super) fn exception(status: u16, description: &str) -> Value {
 }
 
 /// Writes bytes as flow control lets them through.
-pub(super) async fn write(
+pub(crate) async fn write(
     stream: &mut SendStream<Bytes>,
     mut data: Bytes,
     end: bool,
