@@ -214,10 +214,9 @@ impl Focus {
         let cancelled = std::mem::take(&mut self.cancelling);
         match (self.attention, attention) {
             (before, after) if before == after => {}
+            (_, Attention::Idle) => self.unduck(),
             // An older speech that goes on after a failed request comes back (dialogue 9, 5b).
-            (_, Attention::Idle) | (Attention::Listening, Attention::Speaking) => {
-                self.sounds.iter_mut().for_each(|sound| sound.ducked = false);
-            }
+            (_, Attention::Speaking) if self.is_ducked(Channel::Dialogue) => self.unduck(),
             (_, Attention::Listening) => self.duck(|_| true),
             // A Speak that nobody has asked for may make it look like a request.
             (Attention::Idle, Attention::Processing) if !cancelled => {
@@ -283,6 +282,14 @@ impl Focus {
     fn duck(&mut self, which: impl Fn(Channel) -> bool) {
         let which = self.sounds.iter_mut().filter(|sound| which(sound.channel));
         which.for_each(|sound| sound.ducked = true);
+    }
+
+    fn unduck(&mut self) {
+        self.sounds.iter_mut().for_each(|sound| sound.ducked = false);
+    }
+
+    fn is_ducked(&self, channel: Channel) -> bool {
+        self.sounds.iter().any(|sound| sound.channel == channel && sound.ducked)
     }
 
     fn position(&self, channel: Channel, token: &Token) -> Option<usize> {
