@@ -69,6 +69,7 @@ impl Core {
         let announce = !retained || !was_online || was_unsure;
         if online && announce {
             self.show_turn_again();
+            self.focus.announce();
             self.repeat_farewells(now);
         }
         self.alerts.set_audible(online, announce, now);

@@ -150,7 +150,7 @@ pub struct Sound {
 }
 
 /// What sounds on one appliance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Focus {
     /// The newest is the last.
     sounds: Vec<Sound>,
@@ -158,10 +158,26 @@ pub struct Focus {
     /// The user is no longer to be heard; the owner of the recording has not ended it yet.
     cancelling: bool,
     notifications: Notifications,
-    told: Places,
+    /// What the appliance knows; none, if it must be told in any case.
+    told: Option<Places>,
     effects: VecDeque<Effect>,
     /// Directives, behind the places that they find.
     deliveries: VecDeque<Box<Entry>>,
+}
+
+impl Default for Focus {
+    /// Nothing sounds, as everybody knows.
+    fn default() -> Self {
+        Self {
+            sounds: Vec::new(),
+            attention: Attention::default(),
+            cancelling: false,
+            notifications: Notifications::default(),
+            told: Some(Places::default()),
+            effects: VecDeque::new(),
+            deliveries: VecDeque::new(),
+        }
+    }
 }
 
 impl Focus {
@@ -172,8 +188,8 @@ impl Focus {
             return Some(effect);
         }
         let places = self.places();
-        if places != self.told {
-            self.told = places;
+        if self.told != Some(places) {
+            self.told = Some(places);
             return Some(Effect::Tell(places));
         }
         self.deliveries.pop_front().map(Effect::Deliver)
@@ -234,9 +250,9 @@ impl Focus {
         self.drop_notifications();
     }
 
-    /// The appliance is back: it is told the places anew, if anything sounds.
+    /// The appliance is back: it is told the places anew, also that nothing sounds.
     pub fn announce(&mut self) {
-        self.told = Places::default();
+        self.told = None;
     }
 
     /// What sounds, the oldest first.

@@ -198,8 +198,9 @@ fn listening_is_cancelled_once_however_often_the_core_says_that_it_listens() {
 #[test]
 fn an_appliance_that_returns_is_told_again_what_sounds() {
     let mut w = World::new();
-    w.focus.announce();
     w.saw(&[]);
+    w.focus.announce();
+    w.saw(&["[]"]);
     w.start(Channel::Content, "a");
     w.saw(&["[content]"]);
     w.focus.announce();
