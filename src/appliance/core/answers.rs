@@ -377,7 +377,7 @@ impl Core {
     /// The account is gone: nothing that belongs to it is carried out any more.
     pub(super) fn drop_answers(&mut self, now: Now) {
         let tokens = self.end_speech().into_iter().collect::<Vec<_>>();
-        self.outbox.clear(); // SpeechStopped has nobody to go to
+        self.drop_events(); // SpeechStopped has nobody to go to
         let mut waiting: Vec<Entry> = self.queue.drain().collect();
         waiting.append(&mut self.held);
         waiting.append(&mut self.impatient);

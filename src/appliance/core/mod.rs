@@ -356,6 +356,7 @@ impl Core {
             self.perform_capture(effect, now);
         }
         if let Some(error) = self.complaints.sum_up(now.mono) {
+            self.measure(Measure::InputError(error.code));
             self.publish_error(error, now);
         }
         self.attachments.handle_timeout(now.mono);
@@ -511,7 +512,7 @@ impl Core {
         // The store has forgotten these by itself, and remembers which alerts are gone.
         self.ledger.clear();
         self.release_all_stops();
-        self.outbox.clear();
+        self.drop_events();
         self.farewells.all_is_kept();
         self.kept_changes += 1;
         self.question = None;
