@@ -325,9 +325,7 @@ impl Core {
                 let topic = format!("down/audio/{id}");
                 let mut error = error(&topic, ErrorCode::AttachmentIncomplete, message);
                 error.about.content_id = Some(content_id.clone());
-                // Not the appliance's fault: never held back.
-                self.measure(Measure::InputError(error.code));
-                self.publish_error(error, now);
+                self.complain(error, now);
                 self.say(Down::Audio { content_id, data: bytes::Bytes::new() });
             }
         }
