@@ -464,7 +464,7 @@ impl Core {
     pub fn snapshot(&mut self, whole: bool, now: Now) -> Snapshot {
         Snapshot {
             online: self.presence.is_online(),
-            session: self.presence.session(self.link.state(), now),
+            session: self.presence.session(&self.link, now),
             dialogue: self.current_turn(),
             alerts: self.alerts.iter().cloned().collect(),
             unsent_events: self.outbox.kept().count(),
