@@ -51,7 +51,7 @@ keys! {
     cic {
         base_uri: Text = "https://prod-ni-cic.clova.ai/", "Where CIC is. `http://` means HTTP/2 with prior knowledge, for tests.";
         ca_file: Text = "", "Extra trust anchor (PEM file).";
-        user_agent: Text = concat!("cic-gateway/cic-gateway/", env!("CARGO_PKG_VERSION"), " (Linux;Hub)"), "`Manufacturer/Product/1.0.0 (OS;Hardware)`, registered with CLOVA; checked against CIC's grammar.";
+        user_agent: Text = "MyCompany/MyHub/1.0.0 (Linux 6;HomeHub)", "`Manufacturer/Product/1.0.0 (OS;Hardware)`, as registered with CLOVA; checked against CIC's grammar.";
         ping_interval: Duration = "60s", "Time between HTTP/2 PINGs.";
         ping_timeout: Duration = "10s", "How long a PING's acknowledgement is waited for.";
         connect_timeout: Duration = "10s", "How long connecting may take, and then the hello.";

@@ -13,6 +13,7 @@ fn env(pairs: &[(&str, &str)]) -> Result<Config, String> {
 fn the_defaults_are_those_of_the_contract() {
     let config = from("").unwrap();
     assert_eq!(config.cic.base_uri, "https://prod-ni-cic.clova.ai/");
+    assert_eq!(config.cic.user_agent, "MyCompany/MyHub/1.0.0 (Linux 6;HomeHub)");
     assert_eq!(config.cic.ping_interval, Duration::from_secs(60));
     assert_eq!(config.cic.result_timeout, Duration::from_secs(4));
     assert_eq!(config.mqtt.topic_root, "cic/v1");
