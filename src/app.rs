@@ -46,6 +46,9 @@ const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
 /// A running gateway.
 pub struct Gateway {
     http: http::Server,
+/// How late an alert may be without having been missed: a timer is never on time to the millisecond.
+const PUNCTUAL: Duration = Duration::from_secs(2);
+
     shard: Shard,
     saving: JoinHandle<()>,
     store: SharedStore,
@@ -289,7 +292,7 @@ fn alert_settings(config: &Config) -> AlertSettings {
     let alerts = &config.alerts;
     AlertSettings {
         forget_offline: alerts.offline == "forget",
-        past_due_window: alerts.past_due_window,
+        past_due_window: alerts.past_due_window.max(PUNCTUAL),
         ring_timeout: alerts.ring_timeout,
     }
 }

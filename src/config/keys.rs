@@ -56,7 +56,7 @@ keys! {
         ping_timeout: Duration = "10s", "How long a PING's acknowledgement is waited for.";
         connect_timeout: Duration = "10s", "How long connecting may take, and then the hello.";
         result_timeout: Duration = "4s", "How long an appliance may take to answer a control directive.";
-        linger: Duration = "60s", "How long a session outlives its appliance's last sign of life.";
+        linger: Duration = "60s", "How long a session outlives its appliance's last sign of life; `0s`: not at all.";
     }
     auth {
         base_uri: Text = "https://auth.clova.ai/", "Where the auth API is.";
@@ -93,7 +93,7 @@ keys! {
     }
     alerts {
         offline: Text = "keep", "`keep`: alerts ring without CIC; `forget`: they are dropped on disconnection.";
-        past_due_window: Duration = "30m", "An alert missed by less than this still rings.";
+        past_due_window: Duration = "30m", "An alert missed by less than this still rings; `0s`: none does. One that is late by less than 2 s was not missed.";
         ring_timeout: Duration = "1h", "An alert that nobody stops ends after this.";
     }
     http {

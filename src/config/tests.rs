@@ -134,7 +134,8 @@ fn meaning_is_checked_too() {
         ("[store]\nurl = \"postgres://x/y\"", "store.secret_key"),
         ("[store]\nsecret_key = \"short\"", "store.secret_key"),
         ("[alerts]\noffline = \"perhaps\"", "alerts.offline"),
-        ("[cic]\nlinger = \"0s\"", "cic.linger"),
+        ("[cic]\nping_interval = \"0s\"", "cic.ping_interval"),
+        ("[alerts]\nring_timeout = \"0s\"", "alerts.ring_timeout"),
         ("[profiles]\ndir = \"/nonexistent\"", "profiles.dir"),
         ("[profiles]\ntime_zone = \"Mars\"", "profiles.time_zone"),
     ];
@@ -142,6 +143,13 @@ fn meaning_is_checked_too() {
         let errors = from(text).unwrap_err();
         assert!(errors.contains(&format!("{key}: ")), "{text}: {errors}");
     }
+}
+
+#[test]
+fn what_can_be_turned_off_is_by_zero() {
+    let config = from("[cic]\nlinger = \"0s\"\n[alerts]\npast_due_window = \"0s\"\n").unwrap();
+    assert_eq!(config.cic.linger, Duration::ZERO);
+    assert_eq!(config.alerts.past_due_window, Duration::ZERO);
 }
 
 #[test]
