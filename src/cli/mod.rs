@@ -70,10 +70,16 @@ enum Command {
     #[command(after_help = "Example:\n  cic-gateway migrate")]
     Migrate,
     /// Add, list, pair and remove appliances
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  cic-gateway appliance add kitchen --model HB-100 --lang ko"
+    )]
     Appliance(appliance::ApplianceCommand),
     /// Prepare a broker
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  cic-gateway broker export --mosquitto /etc/mosquitto/cic-gateway"
+    )]
     Broker(broker::BrokerCommand),
     /// Let many simulated speakers speak at once, and measure
     #[command(
@@ -84,7 +90,7 @@ enum Command {
     #[command(hide = true)]
     LoadSink,
     /// Run a simulated CLOVA, or a simulated appliance
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  cic-gateway simulate cic --ca-out ca.pem")]
     Simulate(simulate::SimulateCommand),
 }
 
@@ -184,4 +190,24 @@ impl Signals {
 async fn told_to_stop() -> std::io::Result<()> {
     Signals::listen()?.next().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The names of the commands, down to the last, whose help shows no example.
+    fn without_example(command: &clap::Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own = (!help.contains("cic-gateway ")).then(|| command.get_name().to_owned());
+        let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+        own.into_iter().chain(shown.flat_map(without_example)).collect()
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example() {
+        assert_eq!(without_example(&Cli::command()), [] as [&str; 0]);
+    }
 }
