@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -110,7 +111,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::LoadSink => actix_rt::System::new().block_on(load::run_sink()),
         Command::Simulate(command) => {
             log("warn", cli.log_format)?;
-            actix_rt::System::new().block_on(simulate::run(command))
+            actix_rt::System::new().block_on(simulate::run(command, cli.format))
         }
         Command::Check(args) => {
             log("error", cli.log_format)?;
@@ -132,11 +133,14 @@ async fn with_config(command: Command, config: Config, format: Format) -> Result
             let migrating =
                 Config { store: config::Store { migrate: true, ..config.store }, ..config };
             app::open_store(&migrating, &Metrics::new()).await?.close().await;
-            println!("the store is up to date");
+            match format {
+                Format::Text => println!("the store is up to date"),
+                Format::Json => println!("{}", json!({"store": "up to date"})),
+            }
             Ok(())
         }
         Command::Appliance(command) => appliance::run(command, &config, format).await,
-        Command::Broker(command) => broker::run(command, &config).await,
+        Command::Broker(command) => broker::run(command, &config, format).await,
         Command::Demo(_)
         | Command::Check(_)
         | Command::Load(_)
