@@ -136,6 +136,7 @@ fn meaning_is_checked_too() {
         ("[alerts]\noffline = \"perhaps\"", "alerts.offline"),
         ("[cic]\nping_interval = \"0s\"", "cic.ping_interval"),
         ("[alerts]\nring_timeout = \"0s\"", "alerts.ring_timeout"),
+        ("[telemetry]\nlog = \"info==\"", "telemetry.log"),
         ("[profiles]\ndir = \"/nonexistent\"", "profiles.dir"),
         ("[profiles]\ntime_zone = \"Mars\"", "profiles.time_zone"),
     ];
@@ -150,6 +151,31 @@ fn what_can_be_turned_off_is_by_zero() {
     let config = from("[cic]\nlinger = \"0s\"\n[alerts]\npast_due_window = \"0s\"\n").unwrap();
     assert_eq!(config.cic.linger, Duration::ZERO);
     assert_eq!(config.alerts.past_due_window, Duration::ZERO);
+}
+
+#[test]
+fn a_file_that_holds_something_else_is_named_with_its_key_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let made = rcgen::generate_simple_self_signed(["hub.local".to_owned()]).unwrap();
+    let cert = write("cert.pem", &made.cert.pem());
+    let key = write("key.pem", &made.signing_key.serialize_pem());
+    let notes = write("notes.txt", "no PEM");
+    for (name, file, problem) in [
+        ("cic.ca_file", &notes, "holds no certificate"),
+        ("auth.ca_file", &key, "holds no certificate"),
+        ("mqtt.client_key_file", &cert, "no usable private key"),
+    ] {
+        let (section, name) = name.split_once('.').unwrap();
+        let errors = from(&format!("[{section}]\n{name} = {file:?}\n")).unwrap_err();
+        let start = format!("f.toml:2: {section}.{name}: {file}: ");
+        assert!(errors.contains(&start) && errors.contains(problem), "{errors}");
+    }
+    from(&format!("[broker]\ncert_file = {cert:?}\nkey_file = {key:?}\n")).unwrap();
 }
 
 #[test]
