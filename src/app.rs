@@ -28,7 +28,10 @@ use crate::{
     secret::Secret,
     shard::{Pulse, Router, Shard},
     store::{self, SharedStore, doings::Saver},
-    telemetry::{metrics::Metrics, traces::Traces},
+    telemetry::{
+        metrics::Metrics,
+        traces::{self, Traces},
+    },
 };
 
 /// Handshakes with CIC a second, over all appliances of a process.
@@ -43,12 +46,12 @@ const STANDS_STILL: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs
 /// Audio that may wait for flow control in one upload: 2 s.
 const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
 
-/// A running gateway.
-pub struct Gateway {
-    http: http::Server,
 /// How late an alert may be without having been missed: a timer is never on time to the millisecond.
 const PUNCTUAL: Duration = Duration::from_secs(2);
 
+/// A running gateway.
+pub struct Gateway {
+    http: http::Server,
     shard: Shard,
     saving: JoinHandle<()>,
     store: SharedStore,
@@ -199,6 +202,9 @@ fn traces(config: &Config) -> Result<Option<Traces>> {
     let telemetry = &config.telemetry;
     if telemetry.otlp_endpoint.is_empty() {
         return Ok(None);
+    }
+    if let Some(doubt) = traces::doubt(&telemetry.otlp_endpoint) {
+        tracing::warn!(endpoint = telemetry.otlp_endpoint, "telemetry.otlp_endpoint: {doubt}");
     }
     let traces = Traces::start(&telemetry.otlp_endpoint, telemetry.otlp_ratio);
     Ok(Some(traces.context("telemetry.otlp_endpoint cannot be used")?))

@@ -44,6 +44,15 @@ fn check_finds_what_run_would_fail_at() {
 }
 
 #[test]
+fn check_doubts_a_collector_at_the_port_of_another_protocol() {
+    let cli = Cli::with("[telemetry]\notlp_endpoint = \"http://collector:4317\"");
+    let (code, text) = cli.run(&["check", "--offline"]);
+    assert_eq!(code, 0, "{text}");
+    let warning = text.lines().find(|line| line.starts_with("warn ")).expect(&text);
+    assert!(warning.contains("telemetry.otlp_endpoint") && warning.contains("4318"), "{warning}");
+}
+
+#[test]
 fn the_configuration_of_the_home_hub_in_the_documentation_is_one() {
     let page = include_str!("../docs/deployment.md");
     let (_, rest) = page.split_once("```toml\n").unwrap();
