@@ -1,9 +1,13 @@
+# shellcheck shell=bash
 # To be sourced by the checks that need a living gateway: it starts one with its embedded broker
 # and SQLite before a simulated CLOVA, and a simulated speaker `kitchen` that is connected; all in
 # a temporary folder ($dir) and on free ports ($http is where the API is). Everything ends with
 # the script that sourced it. Needs Rust.
 
-GATEWAY=$PWD/${CARGO_TARGET_DIR:-target}/debug/cic-gateway
+# shellcheck source=.ci/tools.sh
+. .ci/tools.sh
+gateway_binary
+GATEWAY=$BINARY
 TOKEN=only-for-tests
 dir=$(mktemp -d)
 started=()
@@ -87,7 +91,6 @@ expect_healthy_gateway() {
     fi
 }
 
-cargo build --locked --quiet
 start_cic
 start_gateway
 : >"$dir/speaker.out"
