@@ -3,7 +3,6 @@
 mod documentation;
 mod mistakes;
 
-
 use serde_json::{json, value::RawValue};
 
 use super::*;
