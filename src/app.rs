@@ -28,7 +28,10 @@ use crate::{
     secret::Secret,
     shard::{Pulse, Router, Shard},
     store::{self, SharedStore, doings::Saver},
-    telemetry::{metrics::Metrics, traces::Traces},
+    telemetry::{
+        metrics::Metrics,
+        traces::{self, Traces},
+    },
 };
 
 /// Handshakes with CIC a second, over all appliances of a process.
@@ -42,6 +45,9 @@ const STOP_STORE: Duration = Duration::from_secs(1);
 const STANDS_STILL: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 /// Audio that may wait for flow control in one upload: 2 s.
 const MAX_UPLOAD_BACKLOG: usize = 64 * 1024;
+
+/// How late an alert may be without having been missed: a timer is never on time to the millisecond.
+const PUNCTUAL: Duration = Duration::from_secs(2);
 
 /// A running gateway.
 pub struct Gateway {
@@ -197,6 +203,9 @@ fn traces(config: &Config) -> Result<Option<Traces>> {
     if telemetry.otlp_endpoint.is_empty() {
         return Ok(None);
     }
+    if let Some(doubt) = traces::doubt(&telemetry.otlp_endpoint) {
+        tracing::warn!(endpoint = telemetry.otlp_endpoint, "telemetry.otlp_endpoint: {doubt}");
+    }
     let traces = Traces::start(&telemetry.otlp_endpoint, telemetry.otlp_ratio);
     Ok(Some(traces.context("telemetry.otlp_endpoint cannot be used")?))
 }
@@ -289,7 +298,7 @@ fn alert_settings(config: &Config) -> AlertSettings {
     let alerts = &config.alerts;
     AlertSettings {
         forget_offline: alerts.offline == "forget",
-        past_due_window: alerts.past_due_window,
+        past_due_window: alerts.past_due_window.max(PUNCTUAL),
         ring_timeout: alerts.ring_timeout,
     }
 }

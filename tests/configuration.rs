@@ -34,6 +34,25 @@ fn a_password_file_of_the_environment_replaces_an_empty_password() {
 }
 
 #[test]
+fn check_finds_what_run_would_fail_at() {
+    let cli = Cli::with("[telemetry]\nlog = \"info==\"");
+    for command in [&["check", "--offline"][..], &["run"]] {
+        let (code, text) = cli.run(command);
+        assert_eq!(code, 1, "{text}");
+        assert!(text.contains("gateway.toml:2: telemetry.log: "), "{command:?}: {text}");
+    }
+}
+
+#[test]
+fn check_doubts_a_collector_at_the_port_of_another_protocol() {
+    let cli = Cli::with("[telemetry]\notlp_endpoint = \"http://collector:4317\"");
+    let (code, text) = cli.run(&["check", "--offline"]);
+    assert_eq!(code, 0, "{text}");
+    let warning = text.lines().find(|line| line.starts_with("warn ")).expect(&text);
+    assert!(warning.contains("telemetry.otlp_endpoint") && warning.contains("4318"), "{warning}");
+}
+
+#[test]
 fn the_configuration_of_the_home_hub_in_the_documentation_is_one() {
     let page = include_str!("../docs/deployment.md");
     let (_, rest) = page.split_once("```toml\n").unwrap();

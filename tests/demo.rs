@@ -10,6 +10,9 @@ use std::{
 
 /// What must be told, in this order; what stands behind it in a line varies.
 const TOLD: &[&str] = &[
+    "console            http://127.0.0.1:",
+    "metrics            http://127.0.0.1:",
+    "files              /",
     "the speaker is connected to CLOVA",
     "1. A plain question",
     "clova      understands \"what time is it\"",
@@ -32,6 +35,10 @@ const TOLD: &[&str] = &[
     "speaker    RINGS",
     "all        agree",
     "Everything that was to happen has happened",
+    "answers (MP3)      /",
+    "the gateway's log  /",
+    "console            http://127.0.0.1:",
+    "metrics            http://127.0.0.1:",
 ];
 
 struct Demo {
@@ -81,6 +88,7 @@ fn the_demo_tells_its_story_and_leaves_everything_up_to_be_tried() {
         rest = &rest[at + told.len()..];
     }
     assert!(demo.dir.path().join("answers/answer-01.mp3").exists());
+    assert!(fetch(&text, "/\n").contains("<html"), "the console");
     let metrics = fetch(&text, "/metrics");
     assert!(metrics.contains("cic_gateway_appliances{state=\"connected\"} 2"), "{metrics}");
     let id = demo.child.id().to_string();
@@ -95,6 +103,7 @@ fn fetch(told: &str, path: &str) -> String {
     let (before, _) = told.split_once(path).unwrap();
     let (_, address) = before.rsplit_once("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
+    let path = path.trim_end();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -14,8 +14,11 @@ use crate::{cic::message::RequestKey, ids::UtteranceId};
 pub const SLICE: usize = 6_400;
 /// Bytes of audio a second.
 pub const BYTES_PER_SECOND: usize = 32_000;
-/// Audio that may come before its `up/recognize`, bytes.
-const MAX_EARLY: usize = 32 * 1024;
+/// Audio that may come before its `up/recognize`, bytes: a second, in messages that have begun
+/// within it and may be as large as messages can be.
+const MAX_EARLY: usize = BYTES_PER_SECOND + MAX_MESSAGE;
+/// The largest audio message, bytes.
+const MAX_MESSAGE: usize = 64 * 1024;
 /// How long audio may come before its `up/recognize`.
 const EARLY_AGE: Duration = Duration::from_secs(1);
 /// An utterance that sends nothing for this long has lost its appliance.
@@ -376,11 +379,29 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_message_may_come_early_and_after_a_second_of_others() {
+        let now = Instant::now();
+        for before in [0, BYTES_PER_SECOND] {
+            let mut capture = Capture::new(Duration::from_secs(60));
+            for _ in 0..before / 3200 {
+                assert_eq!(feed(&mut capture, pcm(3200), now), []);
+            }
+            assert_eq!(feed(&mut capture, pcm(64 * 1024), now), []);
+            assert_eq!(feed(&mut capture, Bytes::new(), now), []);
+            let effects = capture.start(u("u1"), KEY, now);
+            assert_eq!(slices(&effects).iter().sum::<usize>(), before + 64 * 1024);
+        }
+    }
+
+    #[test]
     fn early_audio_is_bounded() {
         let now = Instant::now();
         let mut capture = Capture::new(Duration::from_secs(60));
-        let effects: Vec<_> = (0..8).flat_map(|_| feed(&mut capture, pcm(6400), now)).collect();
+        let kept = MAX_EARLY / SLICE;
+        let effects: Vec<_> =
+            (0..kept + 3).flat_map(|_| feed(&mut capture, pcm(SLICE), now)).collect();
         assert_eq!(effects[0], Effect::EarlyOverflow(u("u1")));
+        assert_eq!(effects.len(), 3, "{effects:?}");
         assert!(effects[1..].iter().all(|effect| *effect == Effect::Late), "{effects:?}");
         let mut capture = Capture::new(Duration::from_secs(60));
         let effects: Vec<_> = (0..300).flat_map(|_| feed(&mut capture, pcm(2), now)).collect();

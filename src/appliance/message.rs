@@ -354,7 +354,7 @@ impl StopReason {
 /// What the appliance sent and the gateway could not use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputError {
-    /// The topic from `up/` on; `down/audio/...` never appears here.
+    /// The topic from `up/` on; of an attachment that was cut off, the one on which it went down.
     pub topic: Box<str>,
     /// Machine-readable.
     pub code: ErrorCode,

@@ -131,10 +131,11 @@ impl Outbox {
         self.waiting.retain(|entry| entry.ticket != ticket);
     }
 
-    /// Forgets everything: the account is gone.
-    pub fn clear(&mut self) {
-        self.waiting.clear();
+    /// Forgets everything, and gives back what: the account is gone.
+    pub fn clear(&mut self) -> impl Iterator<Item = Left> + use<> {
         (self.retry_at, self.setbacks) = (None, 0);
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        waiting.map(|Entry { event, number, .. }| Left { event, number, result: "dropped" })
     }
 
     /// What must not be lost, in order: what a whole save contains.

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use super::{
     actor::{
-        ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, MAILBOX, Provisioned, Pulse,
-        Shared, Stop,
+        ApplianceActor, BrokerLost, BrokerReturned, FromAppliance, LastWord, MAILBOX, Provisioned,
+        Pulse, Shared, Stop,
     },
     env::Env,
     feed::What,
@@ -96,10 +96,12 @@ impl Registry {
             appliances.into_iter().map(|record| (record.id.clone(), record)).collect();
         self.entries.retain(|id, entry| {
             // Removed, or removed and added again since the last look.
-            let keep = known.get(id).is_some_and(|record| is_same(record, &entry.record));
+            let record = known.get(id);
+            let keep = record.is_some_and(|record| is_same(record, &entry.record));
             if !keep {
                 let (done, _) = oneshot::channel();
-                entry.addr.do_send(Stop { done });
+                let last_word = if record.is_some() { LastWord::None } else { LastWord::Cleared };
+                entry.addr.do_send(Stop { done, last_word });
                 self.env.show(id, What::Removed);
             }
             keep
@@ -145,7 +147,7 @@ impl Registry {
         if is_retained(rest)
             && inbound.payload.len() <= native::MAX_JSON
             && (entry.retained.len() < MAX_RETAINED
-                || rest == "up/status"
+                || is_one_of_a_kind(rest)
                 || entry.retained.contains_key(rest))
         {
             entry.retained.insert(rest.to_owned(), Bytes::copy_from_slice(&inbound.payload));
@@ -242,7 +244,7 @@ impl Registry {
         self.stopping = true;
         let stop = |entry: &Entry| {
             let (done, stopped) = oneshot::channel();
-            entry.addr.do_send(Stop { done });
+            entry.addr.do_send(Stop { done, last_word: LastWord::Stopped });
             stopped
         };
         self.entries.values().map(stop).collect()
@@ -298,9 +300,18 @@ fn cut(payload: &mut Bytes) {
     }
 }
 
+/// Whether a topic's last message stays true until the next one, and so is worth to be repeated.
+/// What comes on a topic of the firmware's own is its state.
 fn is_retained(rest: &str) -> bool {
     let context = rest.strip_prefix("up/state/");
-    matches!(rest, "up/status" | "up/state") || context.is_some_and(native::is_context_name)
+    is_one_of_a_kind(rest)
+        || rest.starts_with("up/x/")
+        || context.is_some_and(native::is_context_name)
+}
+
+/// Whether there is always room for it, whatever else an appliance says.
+fn is_one_of_a_kind(rest: &str) -> bool {
+    matches!(rest, "up/status" | "up/state" | "up/settings")
 }
 
 #[cfg(test)]

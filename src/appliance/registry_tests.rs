@@ -290,3 +290,53 @@ async fn an_appliance_that_was_removed_and_added_again_gets_a_new_actor() {
     assert_eq!(snapshot.session.0, crate::appliance::message::SessionState::Unpaired);
     assert!(snapshot.alerts.is_empty());
 }
+
+#[actix_web::test]
+async fn a_respawned_actor_is_told_again_what_the_broker_keeps_of_its_appliance() {
+    let mut bench = Bench::new().await;
+    let topics = ["up/settings", "up/x/status", "up/state/Device.Display"];
+    for n in 0..2 * MAX_RETAINED {
+        bench.registry.route(bench.message(&format!("up/x/{n}"), "1"));
+        bench.snapshot().await;
+    }
+    let entry = &bench.registry.entries[&bench.id];
+    assert_eq!(entry.retained.len(), MAX_RETAINED, "not without limit");
+    bench.registry.route(bench.message("up/settings", r#"{"configuration": {"a": "1"}}"#));
+    let entry = &bench.registry.entries[&bench.id];
+    assert!(entry.retained.contains_key("up/settings"), "there is always room for it");
+    for topic in topics {
+        assert!(is_retained(topic), "{topic}");
+    }
+    for topic in ["up/text", "up/event", "up/audio/u1", "up/state/x/y"] {
+        assert!(!is_retained(topic), "{topic}");
+    }
+}
+
+#[actix_web::test]
+async fn of_a_removed_appliance_the_broker_keeps_no_session_and_a_stopped_one_says_why() {
+    let session = |bench: &Bench| {
+        let mut all = bench.publisher.take_all();
+        all.retain(|publication| publication.topic == "cic/v1/a/down/session");
+        all.pop().map(|publication| (publication.retain, publication.payload))
+    };
+    let mut bench = Bench::new().await;
+    bench.snapshot().await;
+    futures_util::future::join_all(bench.registry.stop()).await;
+    let (retain, payload) = session(&bench).unwrap();
+    let said: Value = serde_json::from_slice(&payload).unwrap();
+    assert!(retain);
+    assert_eq!(
+        (&said["state"], &said["reason"]),
+        (&json!("stopped"), &json!("the gateway is stopping"))
+    );
+    let mut bench = Bench::new().await;
+    let addr = bench.registry.addr(&bench.id).unwrap().clone();
+    assert!(bench.snapshot().await.is_some());
+    session(&bench);
+    bench.registry.provision(Vec::new(), HashMap::new());
+    // The actor answers until it has ended.
+    while addr.connected() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(session(&bench), Some((true, Bytes::new())));
+}

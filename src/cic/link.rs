@@ -237,6 +237,24 @@ impl Link {
         }
     }
 
+    /// Why it stands there, for a person.
+    pub fn reason(&self) -> Option<String> {
+        let reason = match self.state() {
+            SessionState::Disconnected if !self.wanted => self.resting,
+            SessionState::Disconnected => {
+                return Some(self.loss.as_deref().unwrap_or("about to connect again").to_owned());
+            }
+            SessionState::Unpaired => "no CLOVA account is paired",
+            SessionState::Unauthorized => {
+                "CLOVA no longer accepts the pairing; pair the appliance again"
+            }
+            SessionState::Connecting => "the appliance is online",
+            SessionState::Connected => "CLOVA has answered",
+            SessionState::Stopped => "the gateway is stopping",
+        };
+        Some(reason.to_owned())
+    }
+
     /// The generation whose notices count, if a connection is open or being opened.
     pub fn generation(&self) -> Option<u64> {
         matches!(self.channel, Channel::Opening | Channel::Open).then_some(self.generation)
@@ -396,16 +414,7 @@ impl Link {
 
     /// Tells a change of the state or of its reason.
     fn show(&mut self) {
-        let state = self.state();
-        let reason = match state {
-            SessionState::Disconnected if !self.wanted => Some(self.resting.to_owned()),
-            SessionState::Disconnected => self.loss.clone(),
-            SessionState::Unpaired => Some("no CLOVA account is paired".to_owned()),
-            SessionState::Unauthorized => {
-                Some("CLOVA no longer accepts the pairing; pair the appliance again".to_owned())
-            }
-            _ => None,
-        };
+        let (state, reason) = (self.state(), self.reason());
         let shown = Some((state, reason.clone()));
         if self.shown != shown {
             self.shown = shown;

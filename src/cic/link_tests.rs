@@ -243,11 +243,12 @@ fn only_the_current_connections_end_counts() {
     b.lost(0);
     assert_eq!(b.link.state(), SessionState::Connected);
     b.feed(Input::OutOfStep);
+    let reason = Some("about to connect again".to_owned());
     assert_eq!(
         b.out,
         [
             Output::Disconnect { generation: 1 },
-            Output::State { state: SessionState::Disconnected, reason: None },
+            Output::State { state: SessionState::Disconnected, reason },
         ]
     );
     b.pass(Duration::from_secs(60));

@@ -43,8 +43,7 @@ pub fn client_config_with_identity(
     key_pem: &[u8],
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let chain = certificates(cert_pem)?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem)
-        .map_err(|error| TlsError(format!("no usable private key: {error}")))?;
+    let key = private_key(key_pem)?;
     let config = builder(extra_ca_pem)?
         .with_client_auth_cert(chain, key)
         .map_err(|error| TlsError(format!("certificate and key do not fit: {error}")))?;
@@ -132,7 +131,20 @@ fn builder(
     Ok(builder.with_root_certificates(roots))
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The key in a PEM file.
+///
+/// # Errors
+/// When there is none.
+pub fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|error| TlsError(format!("no usable private key: {error}")))
+}
+
+/// The certificates in a PEM file, at least one.
+///
+/// # Errors
+/// When there is none, or the file is broken.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match all {
         Ok(all) if !all.is_empty() => Ok(all),

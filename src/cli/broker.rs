@@ -7,10 +7,13 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use serde_json::json;
 
+use super::Format;
 use crate::{
     app,
     config::Config,
+    secret::Secret,
     store::{Appliance, password, provision},
     telemetry::metrics::Metrics,
 };
@@ -30,7 +33,7 @@ pub enum BrokerCommand {
 }
 
 /// Carries out a command.
-pub(super) async fn run(command: BrokerCommand, config: &Config) -> Result<()> {
+pub(super) async fn run(command: BrokerCommand, config: &Config, format: Format) -> Result<()> {
     let BrokerCommand::Export { mosquitto } = command;
     let store = app::open_store(config, &Metrics::new()).await?;
     let appliances = store.list().await?;
@@ -48,14 +51,26 @@ pub(super) async fn run(command: BrokerCommand, config: &Config) -> Result<()> {
     let users = users(gateway, &password::hash(secret), &appliances);
     replace(&mosquitto.join("passwd"), &users)?;
     replace(&mosquitto.join("acl"), &rights(gateway, &config.mqtt.topic_root, &appliances))?;
-    println!("{} appliances written to {}", appliances.len(), mosquitto.display());
-    if configured.is_empty() {
+    tell(format, appliances.len(), &mosquitto, gateway, configured.is_empty().then_some(&own));
+    Ok(())
+}
+
+/// `made` is the gateway's password where the configuration has none yet.
+fn tell(format: Format, appliances: usize, dir: &Path, gateway: &str, made: Option<&Secret>) {
+    let made = made.map(Secret::expose);
+    if format == Format::Json {
+        let mut told = json!({"appliances": appliances, "dir": dir, "mqttUser": gateway});
+        if let Some(password) = made {
+            told["mqttPassword"] = password.into();
+        }
+        return println!("{told}");
+    }
+    println!("{appliances} appliances written to {}", dir.display());
+    if let Some(password) = made {
         println!(
-            "put this into the gateway's configuration:\n[mqtt]\nusername = {gateway:?}\npassword = {:?}",
-            own.expose()
+            "put this into the gateway's configuration:\n[mqtt]\nusername = {gateway:?}\npassword = {password:?}"
         );
     }
-    Ok(())
 }
 
 fn users(gateway: &str, hash: &str, appliances: &[Appliance]) -> String {

@@ -17,7 +17,7 @@ use crate::{
     config::{Config, ConfigErrors, Loaded},
     mqtt::link::probe,
     store::{self, StoreError},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, traces},
 };
 
 /// Options of `check`.
@@ -46,6 +46,9 @@ pub(super) async fn run(
     };
     let source = source.map_or("defaults".into(), |path| path.display().to_string());
     report(format, "configuration", Ok(&source));
+    if let Some(doubt) = traces::doubt(&config.telemetry.otlp_endpoint) {
+        say(format, "warn", "configuration", &format!("telemetry.otlp_endpoint: {doubt}"));
+    }
     if args.offline {
         return Ok(());
     }
@@ -62,10 +65,13 @@ pub(super) async fn run(
 }
 
 fn report(format: Format, what: &str, result: Result<&str, &str>) {
-    let (word, detail) = match result {
-        Ok(detail) => ("ok", detail),
-        Err(why) => ("failed", why),
-    };
+    match result {
+        Ok(detail) => say(format, "ok", what, detail),
+        Err(why) => say(format, "failed", what, why),
+    }
+}
+
+fn say(format: Format, word: &str, what: &str, detail: &str) {
     match format {
         Format::Json => println!("{}", json!({"check": what, "result": word, "detail": detail})),
         Format::Text => println!("{word:6} {what}: {detail}"),

@@ -68,7 +68,7 @@ pub(super) async fn run(args: DemoArgs, log_format: LogFormat) -> Result<()> {
     let mut stage = Stage::build(&dir).await?;
     let told = stage.perform().await;
     if told.is_ok() {
-        stage.show_the_rest(&dir, &log_file);
+        stage.show_the_rest(&dir, &log_file, args.keep_running);
         if args.keep_running {
             stage.explain().await?;
             told_to_stop().await?;
@@ -78,13 +78,27 @@ pub(super) async fn run(args: DemoArgs, log_format: LogFormat) -> Result<()> {
     told.with_context(|| format!("the demo failed; see {}", log_file.display()))
 }
 
-fn introduce(cic: &SimulatedCic, broker: SocketAddr) {
+fn introduce(cic: &SimulatedCic, broker: SocketAddr, http: SocketAddr, dir: &Path) {
     println!(
         "Appliances that speak MQTT talk to CLOVA, NAVER's voice assistant, through the gateway.\n\
          Here all of it runs on this machine, in about 50 s: a simulated CLOVA on {} (TLS),\n\
          a broker on {broker}, the gateway, a speaker and a television. Users are recordings.\n",
         cic.cic_uri()
     );
+    for (what, place) in web(http) {
+        show(what, &place);
+    }
+    show("files", &dir.display().to_string());
+    println!();
+}
+
+/// What a browser can look at while the gateway runs.
+fn web(http: SocketAddr) -> [(&'static str, String); 2] {
+    [("console", format!("http://{http}/")), ("metrics", format!("http://{http}/metrics"))]
+}
+
+fn show(what: &str, place: &str) {
+    println!("  {what:18} {place}");
 }
 
 fn folder(given: Option<PathBuf>) -> Result<PathBuf> {
@@ -128,7 +142,7 @@ impl Stage {
         let broker = gateway.broker_addr().context("the demo needs the embedded broker")?;
         // Free ports the first time, the same ones from then on.
         (config.broker.listen, config.http.listen) = (broker, gateway.http_addr());
-        introduce(&cic, broker);
+        introduce(&cic, broker, config.http.listen, dir);
         let mut actors = Vec::new();
         for (id, kind, out) in
             [(SPEAKER, Kind::Speaker, "answers"), (TELEVISION, Kind::Television, "television")]
@@ -193,17 +207,15 @@ impl Stage {
         Ok(seen)
     }
 
-    fn show_the_rest(&self, dir: &Path, log: &Path) {
+    fn show_the_rest(&self, dir: &Path, log: &Path, keeps_running: bool) {
         println!(
             "\nEverything that was to happen has happened; CLOVA refused nothing. To look at:\n"
         );
-        let http = self.config.http.listen;
-        for (what, place) in [
-            ("answers (MP3)", dir.join("answers").display().to_string()),
-            ("the gateway's log", log.display().to_string()),
-            ("metrics", format!("http://{http}/metrics, while the demo runs (--keep-running)")),
-        ] {
-            println!("  {what:18} {place}");
+        show("answers (MP3)", &dir.join("answers").display().to_string());
+        show("the gateway's log", &log.display().to_string());
+        let only = if keeps_running { "" } else { ", only while it runs: demo --keep-running" };
+        for (what, place) in web(self.config.http.listen) {
+            show(what, &format!("{place}{only}"));
         }
     }
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -70,10 +71,16 @@ enum Command {
     #[command(after_help = "Example:\n  cic-gateway migrate")]
     Migrate,
     /// Add, list, pair and remove appliances
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  cic-gateway appliance add kitchen --model HB-100 --lang ko"
+    )]
     Appliance(appliance::ApplianceCommand),
     /// Prepare a broker
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  cic-gateway broker export --mosquitto /etc/mosquitto/cic-gateway"
+    )]
     Broker(broker::BrokerCommand),
     /// Let many simulated speakers speak at once, and measure
     #[command(
@@ -84,7 +91,7 @@ enum Command {
     #[command(hide = true)]
     LoadSink,
     /// Run a simulated CLOVA, or a simulated appliance
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  cic-gateway simulate cic --ca-out ca.pem")]
     Simulate(simulate::SimulateCommand),
 }
 
@@ -104,7 +111,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::LoadSink => actix_rt::System::new().block_on(load::run_sink()),
         Command::Simulate(command) => {
             log("warn", cli.log_format)?;
-            actix_rt::System::new().block_on(simulate::run(command))
+            actix_rt::System::new().block_on(simulate::run(command, cli.format))
         }
         Command::Check(args) => {
             log("error", cli.log_format)?;
@@ -126,11 +133,14 @@ async fn with_config(command: Command, config: Config, format: Format) -> Result
             let migrating =
                 Config { store: config::Store { migrate: true, ..config.store }, ..config };
             app::open_store(&migrating, &Metrics::new()).await?.close().await;
-            println!("the store is up to date");
+            match format {
+                Format::Text => println!("the store is up to date"),
+                Format::Json => println!("{}", json!({"store": "up to date"})),
+            }
             Ok(())
         }
         Command::Appliance(command) => appliance::run(command, &config, format).await,
-        Command::Broker(command) => broker::run(command, &config).await,
+        Command::Broker(command) => broker::run(command, &config, format).await,
         Command::Demo(_)
         | Command::Check(_)
         | Command::Load(_)
@@ -184,4 +194,24 @@ impl Signals {
 async fn told_to_stop() -> std::io::Result<()> {
     Signals::listen()?.next().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The names of the commands, down to the last, whose help shows no example.
+    fn without_example(command: &clap::Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own = (!help.contains("cic-gateway ")).then(|| command.get_name().to_owned());
+        let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+        own.into_iter().chain(shown.flat_map(without_example)).collect()
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example() {
+        assert_eq!(without_example(&Cli::command()), [] as [&str; 0]);
+    }
 }

@@ -6,12 +6,16 @@ mod attend;
 mod broker_url;
 mod describe;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::told_to_stop;
+use super::{Format, told_to_stop};
 use crate::sim::cic::{Scenario, SimSettings, SimulatedCic};
 
 /// What to simulate.
@@ -51,19 +55,19 @@ pub struct CicArgs {
 }
 
 /// Carries out a command.
-pub(super) async fn run(command: SimulateCommand) -> Result<()> {
+pub(super) async fn run(command: SimulateCommand, format: Format) -> Result<()> {
     match command {
-        SimulateCommand::Cic(args) => cic(args).await,
+        SimulateCommand::Cic(args) => cic(args, format).await,
         SimulateCommand::Appliance(args) => appliance::run(*args).await,
     }
 }
 
-async fn cic(args: CicArgs) -> Result<()> {
+async fn cic(args: CicArgs, format: Format) -> Result<()> {
     let mut scenario = match &args.scenario {
         None => Scenario::builtin(),
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            let base = path.parent().unwrap_or(std::path::Path::new("."));
+            let base = path.parent().unwrap_or(Path::new("."));
             Scenario::parse(&text, base).with_context(|| path.display().to_string())?
         }
     };
@@ -80,7 +84,23 @@ async fn cic(args: CicArgs) -> Result<()> {
     if let (Some(path), Some(pem)) = (&args.ca_out, simulated.ca_pem()) {
         std::fs::write(path, pem).with_context(|| path.display().to_string())?;
     }
-    let ca = args.ca_out.as_ref().map_or(String::new(), |path| format!("ca_file = {path:?}\n"));
+    match format {
+        Format::Text => tell(&simulated, args.ca_out.as_deref()),
+        Format::Json => println!(
+            "{}",
+            json!({
+                "cicUri": simulated.cic_uri(),
+                "authUri": simulated.auth_uri(),
+                "caFile": args.ca_out,
+                "code": simulated.issue_code().expose(),
+            })
+        ),
+    }
+    told_to_stop().await.context("signals cannot be received")
+}
+
+fn tell(simulated: &SimulatedCic, ca_file: Option<&Path>) {
+    let ca = ca_file.map_or(String::new(), |path| format!("ca_file = {path:?}\n"));
     println!("The simulated CLOVA is up. Put this into the gateway's configuration:\n");
     println!(
         "[cic]\nbase_uri = \"{}\"\n{ca}\n[auth]\nbase_uri = \"{}\"\n{ca}client_id = \"any\"\nclient_secret = \"any\"\n",
@@ -91,5 +111,4 @@ async fn cic(args: CicArgs) -> Result<()> {
         "Pair an appliance, once:\n\n  cic-gateway appliance pair ID --code {}",
         simulated.issue_code().expose()
     );
-    told_to_stop().await.context("signals cannot be received")
 }

@@ -1,7 +1,13 @@
 //! What concerns the meaning of a key, or several keys.
 
 use super::Config;
-use crate::{cic::user_agent, mqtt::topics, profile::Profiles, store::seal::SecretKey};
+use crate::{
+    cic::{tls, user_agent},
+    mqtt::topics,
+    profile::Profiles,
+    store::seal::SecretKey,
+    telemetry::logs,
+};
 
 /// Longest MQTT client id, characters: it is a level of the gateway's own topics.
 const MAX_CLIENT_ID: usize = 128;
@@ -17,6 +23,9 @@ pub(super) fn check(config: &Config, mut wrong: impl FnMut(&str, String)) {
     if !config.telemetry.otlp_endpoint.is_empty() {
         let endpoint = &config.telemetry.otlp_endpoint;
         uri(endpoint, &["http", "https"], "telemetry.otlp_endpoint", &mut wrong);
+    }
+    if let Err(error) = logs::filter(&config.telemetry.log) {
+        wrong("telemetry.log", format!("{error}; write for example \"warn,cic_gateway=debug\""));
     }
     mqtt(config, &mut wrong);
     files(config, &mut wrong);
@@ -80,9 +89,9 @@ fn files(config: &Config, wrong: &mut impl FnMut(&str, String)) {
     ];
     for (key, path) in files {
         if !path.is_empty()
-            && let Err(error) = std::fs::File::open(path)
+            && let Err(problem) = pem(key, path)
         {
-            wrong(key, format!("{path}: {error}"));
+            wrong(key, format!("{path}: {problem}"));
         }
     }
     for pair in [[3, 4], [5, 6]].map(|pair| pair.map(|index| files[index])) {
@@ -93,6 +102,16 @@ fn files(config: &Config, wrong: &mut impl FnMut(&str, String)) {
             wrong(key, format!("is missing, although {other} is given"));
         }
     }
+}
+
+/// Whether the file holds what the key is for.
+fn pem(key: &str, path: &str) -> Result<(), String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let read = match key.ends_with("key_file") {
+        true => tls::private_key(&pem).map(drop),
+        false => tls::certificates(&pem).map(drop),
+    };
+    read.map_err(|error| error.to_string())
 }
 
 fn profiles(config: &Config, wrong: &mut impl FnMut(&str, String)) {

@@ -51,12 +51,12 @@ keys! {
     cic {
         base_uri: Text = "https://prod-ni-cic.clova.ai/", "Where CIC is. `http://` means HTTP/2 with prior knowledge, for tests.";
         ca_file: Text = "", "Extra trust anchor (PEM file).";
-        user_agent: Text = concat!("cic-gateway/cic-gateway/", env!("CARGO_PKG_VERSION"), " (Linux;Hub)"), "`Manufacturer/Product/1.0.0 (OS;Hardware)`, registered with CLOVA; checked against CIC's grammar.";
+        user_agent: Text = "MyCompany/MyHub/1.0.0 (Linux 6;HomeHub)", "`Manufacturer/Product/1.0.0 (OS;Hardware)`, as registered with CLOVA; checked against CIC's grammar.";
         ping_interval: Duration = "60s", "Time between HTTP/2 PINGs.";
         ping_timeout: Duration = "10s", "How long a PING's acknowledgement is waited for.";
         connect_timeout: Duration = "10s", "How long connecting may take, and then the hello.";
         result_timeout: Duration = "4s", "How long an appliance may take to answer a control directive.";
-        linger: Duration = "60s", "How long a session outlives its appliance's last sign of life.";
+        linger: Duration = "60s", "How long a session outlives its appliance's last sign of life; `0s`: not at all.";
     }
     auth {
         base_uri: Text = "https://auth.clova.ai/", "Where the auth API is.";
@@ -93,7 +93,7 @@ keys! {
     }
     alerts {
         offline: Text = "keep", "`keep`: alerts ring without CIC; `forget`: they are dropped on disconnection.";
-        past_due_window: Duration = "30m", "An alert missed by less than this still rings.";
+        past_due_window: Duration = "30m", "An alert missed by less than this still rings; `0s`: none does. One that is late by less than 2 s was not missed.";
         ring_timeout: Duration = "1h", "An alert that nobody stops ends after this.";
     }
     http {

@@ -273,6 +273,12 @@ impl Layers {
         self.text(key).into()
     }
 
+    /// Where `0s` turns something off.
+    fn duration_or_none(&mut self, key: &str) -> Duration {
+        self.value(key, value::duration)
+    }
+
+    /// An interval or a time-out: at zero nothing would work.
     fn duration(&mut self, key: &str) -> Duration {
         self.value(key, |text| match value::duration(text)? {
             Duration::ZERO => Err("must be longer than nothing".into()),
@@ -294,7 +300,7 @@ impl Layers {
                 ping_timeout: self.duration("cic.ping_timeout"),
                 connect_timeout: self.duration("cic.connect_timeout"),
                 result_timeout: self.duration("cic.result_timeout"),
-                linger: self.duration("cic.linger"),
+                linger: self.duration_or_none("cic.linger"),
             },
             auth: Auth {
                 base_uri: self.text("auth.base_uri"),
@@ -321,7 +327,7 @@ impl Layers {
             },
             alerts: Alerts {
                 offline: self.text("alerts.offline"),
-                past_due_window: self.duration("alerts.past_due_window"),
+                past_due_window: self.duration_or_none("alerts.past_due_window"),
                 ring_timeout: self.duration("alerts.ring_timeout"),
             },
             http: Http {

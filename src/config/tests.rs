@@ -13,6 +13,7 @@ fn env(pairs: &[(&str, &str)]) -> Result<Config, String> {
 fn the_defaults_are_those_of_the_contract() {
     let config = from("").unwrap();
     assert_eq!(config.cic.base_uri, "https://prod-ni-cic.clova.ai/");
+    assert_eq!(config.cic.user_agent, "MyCompany/MyHub/1.0.0 (Linux 6;HomeHub)");
     assert_eq!(config.cic.ping_interval, Duration::from_secs(60));
     assert_eq!(config.cic.result_timeout, Duration::from_secs(4));
     assert_eq!(config.mqtt.topic_root, "cic/v1");
@@ -133,7 +134,9 @@ fn meaning_is_checked_too() {
         ("[store]\nurl = \"postgres://x/y\"", "store.secret_key"),
         ("[store]\nsecret_key = \"short\"", "store.secret_key"),
         ("[alerts]\noffline = \"perhaps\"", "alerts.offline"),
-        ("[cic]\nlinger = \"0s\"", "cic.linger"),
+        ("[cic]\nping_interval = \"0s\"", "cic.ping_interval"),
+        ("[alerts]\nring_timeout = \"0s\"", "alerts.ring_timeout"),
+        ("[telemetry]\nlog = \"info==\"", "telemetry.log"),
         ("[profiles]\ndir = \"/nonexistent\"", "profiles.dir"),
         ("[profiles]\ntime_zone = \"Mars\"", "profiles.time_zone"),
     ];
@@ -141,6 +144,38 @@ fn meaning_is_checked_too() {
         let errors = from(text).unwrap_err();
         assert!(errors.contains(&format!("{key}: ")), "{text}: {errors}");
     }
+}
+
+#[test]
+fn what_can_be_turned_off_is_by_zero() {
+    let config = from("[cic]\nlinger = \"0s\"\n[alerts]\npast_due_window = \"0s\"\n").unwrap();
+    assert_eq!(config.cic.linger, Duration::ZERO);
+    assert_eq!(config.alerts.past_due_window, Duration::ZERO);
+}
+
+#[test]
+fn a_file_that_holds_something_else_is_named_with_its_key_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let made = rcgen::generate_simple_self_signed(["hub.local".to_owned()]).unwrap();
+    let cert = write("cert.pem", &made.cert.pem());
+    let key = write("key.pem", &made.signing_key.serialize_pem());
+    let notes = write("notes.txt", "no PEM");
+    for (name, file, problem) in [
+        ("cic.ca_file", &notes, "holds no certificate"),
+        ("auth.ca_file", &key, "holds no certificate"),
+        ("mqtt.client_key_file", &cert, "no usable private key"),
+    ] {
+        let (section, name) = name.split_once('.').unwrap();
+        let errors = from(&format!("[{section}]\n{name} = {file:?}\n")).unwrap_err();
+        let start = format!("f.toml:2: {section}.{name}: {file}: ");
+        assert!(errors.contains(&start) && errors.contains(problem), "{errors}");
+    }
+    from(&format!("[broker]\ncert_file = {cert:?}\nkey_file = {key:?}\n")).unwrap();
 }
 
 #[test]

@@ -430,6 +430,12 @@ pub fn encode(root: &str, appliance: &ApplianceId, down: &Down, out: &mut Vec<Pu
     out.push(Publication { topic, payload: payload.into(), qos: Qos::AtLeastOnce, retain });
 }
 
+/// Has the broker forget what an appliance's session was.
+pub fn cleared_session(root: &str, appliance: &ApplianceId) -> Publication {
+    let topic = format!("{root}/{appliance}/down/session");
+    Publication { topic, payload: Bytes::new(), qos: Qos::AtLeastOnce, retain: true }
+}
+
 fn encode_audio(topic: &str, data: &Bytes, out: &mut Vec<Publication>) {
     let mut rest = data.clone();
     loop {

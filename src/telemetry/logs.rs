@@ -19,13 +19,20 @@ pub enum LogFormat {
 const QUIET: &str = "h2=warn,rumqttc=warn,sqlx=warn,mqtt5=warn,hyper=warn,rustls=warn,actix=warn,\
                      actix_http=off,opentelemetry=warn,reqwest=warn";
 
+/// What is logged: `info`, `warn,cic_gateway=debug`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn filter(text: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(format!("{QUIET},{text}")).map_err(|error| error.to_string())
+}
+
 /// Starts logging to standard error, or to a file.
 ///
 /// # Errors
 /// When the filter cannot be read.
 pub fn init(filter: &str, format: LogFormat, file: Option<std::fs::File>) -> Result<(), String> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
-        .map_err(|error| format!("telemetry.log: {error}"))?;
+    let filter = self::filter(filter).map_err(|error| format!("telemetry.log: {error}"))?;
     let ansi = file.is_none() && std::io::stderr().is_terminal();
     let writer = match file {
         Some(file) => BoxMakeWriter::new(std::sync::Mutex::new(file)),

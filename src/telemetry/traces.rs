@@ -28,6 +28,8 @@ const EXPORT: Duration = Duration::from_secs(5);
 const STOP: Duration = Duration::from_secs(1);
 /// What OTLP/HTTP collectors serve traces at.
 const PATH: &str = "/v1/traces";
+/// Where collectors take what we do not speak.
+const GRPC_PORT: u16 = 4317;
 
 /// The way to a collector.
 #[derive(Debug)]
@@ -80,6 +82,15 @@ fn traces_url(endpoint: &str) -> String {
     }
 }
 
+/// What is probably wrong with an endpoint that can be used, for people.
+pub fn doubt(endpoint: &str) -> Option<&'static str> {
+    let port = endpoint.parse::<::http::Uri>().ok()?.port_u16()?;
+    (port == GRPC_PORT).then_some(
+        "4317 is the port of OTLP/gRPC, which the gateway does not speak: \
+         name the one of OTLP/HTTP, usually 4318",
+    )
+}
+
 /// What a `traceparent` names; nothing in particular if it is none.
 pub fn parent(traceparent: Option<&str>) -> Context {
     // The propagator does not mind ids that are too short.
@@ -117,6 +128,18 @@ mod tests {
             ("https://a/otlp/v1/traces", "https://a/otlp/v1/traces"),
         ] {
             assert_eq!(traces_url(given), used);
+        }
+    }
+
+    #[test]
+    fn the_port_of_another_protocol_is_doubted() {
+        for (endpoint, is_doubted) in [
+            ("http://collector:4317", true),
+            ("https://collector:4317/v1/traces", true),
+            ("http://collector:4318", false),
+            ("http://collector", false),
+        ] {
+            assert_eq!(doubt(endpoint).is_some(), is_doubted, "{endpoint}");
         }
     }
 

@@ -9,7 +9,10 @@ mod house;
 
 use cic_gateway::{
     appliance::alerts::AlertKind,
+    clock::{Clock, SystemClock},
+    ids::ApplianceId,
     sim::{appliance::Heard, cic::NewAlert},
+    store::provision::{self, NewAppliance},
 };
 use house::{House, LIMIT};
 use reqwest::{Method, StatusCode, header};
@@ -111,6 +114,9 @@ async fn pages_follow_each_other() {
     for id in ["d", "b", "a", "c"] {
         house.post("/api/v1/appliances", json!({"id": id})).await;
     }
+    let ids_of = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|a| a["id"].as_str().unwrap().to_owned()).collect()
+    };
     let mut path = "/api/v1/appliances?limit=3".to_owned();
     let mut ids = Vec::new();
     loop {
@@ -118,13 +124,41 @@ async fn pages_follow_each_other() {
         let response = house.http.get(url).bearer_auth(house.token).send().await.unwrap();
         let link = response.headers().get(header::LINK).map(|l| l.to_str().unwrap().to_owned());
         let page: Value = response.json().await.unwrap();
-        ids.extend(page.as_array().unwrap().iter().map(|a| a["id"].as_str().unwrap().to_owned()));
+        ids.extend(ids_of(&page));
         let Some(link) = link else { break };
         path = link.trim_start_matches('<').split_once('>').unwrap().0.to_owned();
     }
     assert_eq!(ids, ["a", "b", "c", "d"]);
     let (_, found) = house.get("/api/v1/appliances?q=B").await;
     assert_eq!((found[0]["id"].as_str(), found.as_array().map(Vec::len)), (Some("b"), Some(1)));
+    house.gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn whoever_asks_for_no_page_gets_all() {
+    let house = House::build("s3cret").await;
+    for number in 0..101 {
+        let new = NewAppliance {
+            id: ApplianceId::parse(&format!("a{number:03}")).unwrap(),
+            model_id: "generic".into(),
+            lang: "ko".into(),
+            device_id: None,
+        };
+        let now = SystemClock.now().wall;
+        provision::add(house.gateway.store().as_ref(), new, now).await.unwrap();
+    }
+    for (query, first, count) in [
+        ("", "a000", 101),
+        ("?q=A1", "a100", 1),
+        ("?q=a", "a000", 101),
+        ("?after=a000", "a001", 100),
+        ("?after=", "a000", 100),
+        ("?limit=2", "a000", 2),
+    ] {
+        let (_, list) = house.get(&format!("/api/v1/appliances{query}")).await;
+        let list = list.as_array().unwrap();
+        assert_eq!((list[0]["id"].as_str(), list.len()), (Some(first), count), "{query}");
+    }
     house.gateway.stop().await;
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cic_gateway::{
     appliance::duties::{self, By, Within},
+    ids::random_uuid,
     sim::cic::SeenEvent,
     telemetry::metrics::Metrics,
 };
@@ -187,6 +188,19 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// No Speak is played any more. Of a variant that was good enough this appliance reports
+    /// nothing, so that the gateway would take it for playing for some seconds, and report its end
+    /// whenever the next one comes.
+    async fn fall_silent(&mut self) {
+        let token = random_uuid();
+        let last =
+            json!({"format": "AUDIO_MPEG", "token": token, "url": "https://example.net/1.mp3"});
+        self.actor.cic_orders("SpeechSynthesizer.Speak", last);
+        self.settle().await;
+        self.actor.says("speech", json!({"token": token, "state": "finished"})).await;
+        self.settle().await;
+    }
+
     /// What a variant that was good enough has brought is gone. Alerts go once the store says so.
     async fn clean(&mut self) {
         for (name, payload) in CLEAN {
@@ -243,6 +257,9 @@ async fn try_all(trial: &mut Trial<'_>, examples: &[&Example]) -> Result<u64, St
                 trial.clean().await;
             }
         }
+    }
+    if trial.name == "SpeechSynthesizer.Speak" {
+        trial.fall_silent().await;
     }
     Ok(others)
 }

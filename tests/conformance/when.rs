@@ -30,7 +30,7 @@ pub const WHEN: &[(&str, &str)] = &[
     ("Alerts.AlertStopped", "a ringing alert is stopped and `down/alert stop` is published"),
     ("Alerts.ClearAlertFailed", "the store could not delete the alerts of a type"),
     ("Alerts.ClearAlertSucceeded", "the alerts of a type are deleted"),
-    ("Alerts.DeleteAlertFailed", "the store could not delete the alert"),
+    ("Alerts.DeleteAlertFailed", "the store could not delete the alert, or it is of another type"),
     ("Alerts.DeleteAlertSucceeded", "the alert is deleted, or nobody knows it"),
     ("Alerts.RequestAlertStop", "`up/button` `stopAlert`, and at the end of `alerts.ring_timeout`"),
     ("Alerts.RequestDeleteAlert", "`up/button` `deleteAlert`"),

@@ -165,6 +165,11 @@ impl Actor {
         message.json()
     }
 
+    /// How much of what it got has been looked at.
+    pub fn count(&self) -> usize {
+        self.heard.get()
+    }
+
     /// Waits for the next directive of this name.
     pub async fn hears_directive(&self, name: &str) -> Value {
         let fits = |m: &Message| m.topic == "directive" && full_name(&m.json()) == name;

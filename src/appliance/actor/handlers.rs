@@ -80,7 +80,7 @@ impl Handler<Stop> for ApplianceActor {
     type Result = ();
 
     fn handle(&mut self, stop: Stop, ctx: &mut Self::Context) {
-        self.stopping = Some(stop.done);
+        self.stopping = Some((stop.done, stop.last_word));
         ctx.run_later(DRAIN, |actor, ctx| actor.finish(ctx));
         self.feed(Input::Stopping, ctx);
     }

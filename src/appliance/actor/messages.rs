@@ -54,6 +54,19 @@ pub struct BrokerReturned;
 pub struct Stop {
     /// Told (by being dropped or sent) when it is done.
     pub done: oneshot::Sender<()>,
+    /// What `down/session` says from then on.
+    pub last_word: LastWord,
+}
+
+/// What an actor leaves behind on `down/session`, which the broker keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastWord {
+    /// `stopped`: the gateway ends.
+    Stopped,
+    /// Nothing is kept any more: the appliance is no longer provisioned.
+    Cleared,
+    /// Whatever its successor says.
+    None,
 }
 
 /// The broker connection is lost.

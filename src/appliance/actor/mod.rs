@@ -69,7 +69,7 @@ pub struct ApplianceActor {
     online: bool,
     /// Only if somebody collects them.
     traces: Option<DialogueTraces>,
-    stopping: Option<oneshot::Sender<()>>,
+    stopping: Option<(oneshot::Sender<()>, LastWord)>,
     over: bool,
 }
 
@@ -288,6 +288,14 @@ impl ApplianceActor {
         self.timer = Some((due, handle));
     }
 
+    /// Nobody will say anything of this appliance's session any more.
+    fn clear_session(&self) {
+        let cleared = native::cleared_session(&self.env.topic_root, &self.id);
+        if self.env.publisher.publish(cleared).is_err() {
+            self.env.measure(Measure::Dropped("mqtt_backlog"));
+        }
+    }
+
     fn stop_if_idle(&mut self, ctx: &mut Context<Self>) {
         if self.stopping.is_some() && !self.core.is_busy() && !self.refreshing {
             self.finish(ctx);
@@ -296,9 +304,17 @@ impl ApplianceActor {
 
     /// Says that nobody is at work here any more, closes the session, stops.
     fn finish(&mut self, ctx: &mut Context<Self>) {
-        let Some(done) = self.stopping.take() else { return };
-        let (since, reason) = (self.env.clock.now().wall, None);
-        self.publish(&Down::Session { state: SessionState::Stopped, since, reason });
+        let Some((done, last_word)) = self.stopping.take() else { return };
+        match last_word {
+            LastWord::Stopped => {
+                let state = SessionState::Stopped;
+                let reason = Some("the gateway is stopping".to_owned());
+                let since = self.env.clock.now().wall;
+                self.publish(&Down::Session { state, since, reason });
+            }
+            LastWord::Cleared => self.clear_session(),
+            LastWord::None => {}
+        }
         self.over = true;
         let Some((_, commands)) = self.session.take() else { return ctx.stop() };
         let _ = commands.send(Command::Close);

@@ -153,8 +153,13 @@ impl Alerts {
         self.stage(Change::Set(Arc::new(alert)), Some(report));
     }
 
-    /// Deleting what nobody knows has reached its goal (alerts 5.5).
+    /// Deleting what nobody knows has reached its goal (alerts 5.5). An alert of another type is
+    /// not the one that is meant: it stays, and CIC must not believe that it is gone.
     fn delete(&mut self, Which { token, r#type: kind }: Which, now: Now) {
+        if self.planned(&token).is_some_and(|alert| alert.kind.as_str() != &*kind) {
+            let report = Report { name: "DeleteAlertFailed", token: Some(token), kind };
+            return self.effects.push_back(Effect::Report(report));
+        }
         if self.find(&token, &kind).is_some() {
             self.stop(&token, now);
         }

@@ -134,6 +134,6 @@ impl Control {
 
     /// The state itself is in the context.
     pub(super) fn report_state(&mut self) {
-        self.report("DeviceControl", "ReportState", &json!({}), Care::Some);
+        self.report("DeviceControl", "ReportState", &json!({}), Care::Keep);
     }
 }

@@ -140,7 +140,7 @@ impl Core {
                 }
                 Effect::Ask(report) => {
                     let event = self.report(&report, self.own_contexts());
-                    self.outbox.push(event, Care::Some);
+                    self.send(event, Care::Some);
                 }
                 Effect::Synchronize if self.link.state() == SessionState::Connected => {
                     self.ask_for_all_alerts();

@@ -199,25 +199,29 @@ impl Core {
             self.deliver(entry, now);
         }
         while let Some(head) = self.queue.head() {
-            let speak = is_speak(&head.directive);
-            if !self.is_ready(head) || (speak && self.speech.must_wait(&head.directive)) {
-                break;
-            }
-            // The microphone opens after the speech before it (dialogue 3), and not while the user
-            // is already asking something else.
-            if head.directive.is("SpeechRecognizer", "ExpectSpeech")
-                && (self.speech.playing().is_some() || self.dialogues.in_flight().is_some())
-            {
-                break;
-            }
-            // Music that is announced begins once it has been announced.
-            if head.directive.is("AudioPlayer", "Play") && self.speech.must_wait(&head.directive) {
+            if !self.is_ready(head) || self.must_wait(&head.directive) {
                 break;
             }
             if let Some(entry) = self.queue.pop() {
                 self.deliver(entry, now);
             }
         }
+    }
+
+    /// Speech waits for the speech before it, and so does the music that it announces; the
+    /// microphone opens after it (dialogue 3). While the user is asking something else, none of
+    /// them begins: what is left of the older answer ends once that has been sent, and goes on if
+    /// it fails (dialogue 9).
+    fn must_wait(&self, directive: &Directive) -> bool {
+        let is_question = directive.is("SpeechRecognizer", "ExpectSpeech");
+        if !is_question && !is_speak(directive) && !directive.is("AudioPlayer", "Play") {
+            return false;
+        }
+        let is_spoken_over = match is_question {
+            true => self.speech.playing().is_some(),
+            false => self.speech.must_wait(directive),
+        };
+        is_spoken_over || self.dialogues.in_flight().is_some()
     }
 
     fn is_ready(&self, entry: &Entry) -> bool {
@@ -321,9 +325,7 @@ impl Core {
                 let topic = format!("down/audio/{id}");
                 let mut error = error(&topic, ErrorCode::AttachmentIncomplete, message);
                 error.about.content_id = Some(content_id.clone());
-                // Not the appliance's fault: never held back.
-                self.measure(Measure::InputError(error.code));
-                self.publish_error(error, now);
+                self.complain(error, now);
                 self.say(Down::Audio { content_id, data: bytes::Bytes::new() });
             }
         }
@@ -373,7 +375,7 @@ impl Core {
     /// The account is gone: nothing that belongs to it is carried out any more.
     pub(super) fn drop_answers(&mut self, now: Now) {
         let tokens = self.end_speech().into_iter().collect::<Vec<_>>();
-        self.outbox.clear(); // SpeechStopped has nobody to go to
+        self.drop_events(); // SpeechStopped has nobody to go to
         let mut waiting: Vec<Entry> = self.queue.drain().collect();
         waiting.append(&mut self.held);
         waiting.append(&mut self.impatient);

@@ -23,6 +23,9 @@ use crate::{
     ids::Token,
 };
 
+/// Bytes of an event of the appliance's own that is kept: there may be a thousand of them.
+const MAX_KEPT_PAYLOAD: usize = 4096;
+
 impl Core {
     /// What the gateway itself knows at this moment.
     pub(super) fn own_contexts(&self) -> OwnContexts {
@@ -49,11 +52,12 @@ impl Core {
         self.queue_event("SpeechSynthesizer", name, payload);
     }
 
-    /// Queues an event that may be lost.
+    /// Queues an event of the appliance's own; what it says of orders, playback and alerts must
+    /// not be lost.
     pub(super) fn queue_event(&mut self, namespace: &str, name: &str, payload: Arc<RawValue>) {
+        let care = care_for(namespace, name, &payload);
         let event = self.outgoing(namespace, name, payload, self.own_contexts());
-        let (.., dropped) = self.outbox.push(event, Care::Some);
-        self.note_left(dropped);
+        self.send(event, care);
     }
 
     pub(super) fn outgoing(
@@ -95,6 +99,13 @@ impl Core {
         });
         if let Some(number) = number {
             self.keep(vec![Step::Dequeue(number)], None, false);
+        }
+    }
+
+    /// The account is gone: nobody is told any more. The store has forgotten them by itself.
+    pub(super) fn drop_events(&mut self) {
+        for left in self.outbox.clear() {
+            self.note_left(Some(Left { number: None, ..left }));
         }
     }
 
@@ -190,5 +201,16 @@ impl Core {
             self.note_unanswered(left, now);
         }
         self.note_left(left);
+    }
+}
+
+/// How much is done for an event that the appliance made by itself. A question is worth nothing
+/// later, and what is large would fill the store.
+fn care_for(namespace: &str, name: &str, payload: &RawValue) -> Care {
+    let is_report = matches!(namespace, "DeviceControl" | "AudioPlayer" | "Alerts");
+    let is_question = name == "StreamRequested" || name.starts_with("Request");
+    match is_report && !is_question && payload.get().len() <= MAX_KEPT_PAYLOAD {
+        true => Care::Keep,
+        false => Care::Some,
     }
 }

@@ -356,6 +356,7 @@ impl Core {
             self.perform_capture(effect, now);
         }
         if let Some(error) = self.complaints.sum_up(now.mono) {
+            self.measure(Measure::InputError(error.code));
             self.publish_error(error, now);
         }
         self.attachments.handle_timeout(now.mono);
@@ -463,7 +464,7 @@ impl Core {
     pub fn snapshot(&mut self, whole: bool, now: Now) -> Snapshot {
         Snapshot {
             online: self.presence.is_online(),
-            session: self.presence.session(self.link.state(), now),
+            session: self.presence.session(&self.link, now),
             dialogue: self.current_turn(),
             alerts: self.alerts.iter().cloned().collect(),
             unsent_events: self.outbox.kept().count(),
@@ -511,7 +512,7 @@ impl Core {
         // The store has forgotten these by itself, and remembers which alerts are gone.
         self.ledger.clear();
         self.release_all_stops();
-        self.outbox.clear();
+        self.drop_events();
         self.farewells.all_is_kept();
         self.kept_changes += 1;
         self.question = None;

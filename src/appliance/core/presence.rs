@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use super::{Core, Measure, Output};
 use crate::{
     appliance::message::{Down, SessionState},
-    cic::{link, message::CloseReason},
+    cic::{
+        link::{self, Link},
+        message::CloseReason,
+    },
     clock::Now,
 };
 
@@ -37,10 +40,10 @@ impl Presence {
     /// What `down/session` said last.
     pub(super) fn session(
         &self,
-        state: SessionState,
+        link: &Link,
         now: Now,
     ) -> (SessionState, Timestamp, Option<String>) {
-        self.session.clone().unwrap_or((state, now.wall, None))
+        self.session.clone().unwrap_or_else(|| (link.state(), now.wall, link.reason()))
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -69,6 +72,7 @@ impl Core {
         let announce = !retained || !was_online || was_unsure;
         if online && announce {
             self.show_turn_again();
+            self.focus.announce();
             self.repeat_farewells(now);
         }
         self.alerts.set_audible(online, announce, now);
@@ -144,7 +148,7 @@ impl Core {
         let (state, since, reason) = self
             .presence
             .session
-            .get_or_insert_with(|| (self.link.state(), now.wall, None))
+            .get_or_insert_with(|| (self.link.state(), now.wall, self.link.reason()))
             .clone();
         self.say(Down::Session { state, since, reason });
     }

@@ -69,6 +69,10 @@ impl Core {
             let id = self.dialogues.in_flight().cloned();
             return (DialogueState::Listening, id, Some(utterance.clone()));
         }
+        // Whatever is still spoken is in the background until this has been sent, or has failed.
+        if let Some(id) = self.dialogues.in_flight() {
+            return (DialogueState::Thinking, Some(id.clone()), None);
+        }
         if let Some(playing) = self.speech.playing().filter(|playing| playing.has_started()) {
             return (DialogueState::Speaking, playing.dialogue.clone(), None);
         }

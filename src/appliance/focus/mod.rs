@@ -150,7 +150,7 @@ pub struct Sound {
 }
 
 /// What sounds on one appliance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Focus {
     /// The newest is the last.
     sounds: Vec<Sound>,
@@ -158,10 +158,26 @@ pub struct Focus {
     /// The user is no longer to be heard; the owner of the recording has not ended it yet.
     cancelling: bool,
     notifications: Notifications,
-    told: Places,
+    /// What the appliance knows; none, if it must be told in any case.
+    told: Option<Places>,
     effects: VecDeque<Effect>,
     /// Directives, behind the places that they find.
     deliveries: VecDeque<Box<Entry>>,
+}
+
+impl Default for Focus {
+    /// Nothing sounds, as everybody knows.
+    fn default() -> Self {
+        Self {
+            sounds: Vec::new(),
+            attention: Attention::default(),
+            cancelling: false,
+            notifications: Notifications::default(),
+            told: Some(Places::default()),
+            effects: VecDeque::new(),
+            deliveries: VecDeque::new(),
+        }
+    }
 }
 
 impl Focus {
@@ -172,8 +188,8 @@ impl Focus {
             return Some(effect);
         }
         let places = self.places();
-        if places != self.told {
-            self.told = places;
+        if self.told != Some(places) {
+            self.told = Some(places);
             return Some(Effect::Tell(places));
         }
         self.deliveries.pop_front().map(Effect::Deliver)
@@ -214,10 +230,9 @@ impl Focus {
         let cancelled = std::mem::take(&mut self.cancelling);
         match (self.attention, attention) {
             (before, after) if before == after => {}
+            (_, Attention::Idle) => self.unduck(),
             // An older speech that goes on after a failed request comes back (dialogue 9, 5b).
-            (_, Attention::Idle) | (Attention::Listening, Attention::Speaking) => {
-                self.sounds.iter_mut().for_each(|sound| sound.ducked = false);
-            }
+            (_, Attention::Speaking) if self.is_ducked(Channel::Dialogue) => self.unduck(),
             (_, Attention::Listening) => self.duck(|_| true),
             // A Speak that nobody has asked for may make it look like a request.
             (Attention::Idle, Attention::Processing) if !cancelled => {
@@ -235,9 +250,9 @@ impl Focus {
         self.drop_notifications();
     }
 
-    /// The appliance is back: it is told the places anew, if anything sounds.
+    /// The appliance is back: it is told the places anew, also that nothing sounds.
     pub fn announce(&mut self) {
-        self.told = Places::default();
+        self.told = None;
     }
 
     /// What sounds, the oldest first.
@@ -283,6 +298,14 @@ impl Focus {
     fn duck(&mut self, which: impl Fn(Channel) -> bool) {
         let which = self.sounds.iter_mut().filter(|sound| which(sound.channel));
         which.for_each(|sound| sound.ducked = true);
+    }
+
+    fn unduck(&mut self) {
+        self.sounds.iter_mut().for_each(|sound| sound.ducked = false);
+    }
+
+    fn is_ducked(&self, channel: Channel) -> bool {
+        self.sounds.iter().any(|sound| sound.channel == channel && sound.ducked)
     }
 
     fn position(&self, channel: Channel, token: &Token) -> Option<usize> {

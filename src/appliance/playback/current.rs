@@ -77,6 +77,9 @@ pub(super) struct Current {
     pub pending: Option<Pending>,
     /// The appliance may still report the end of what this one replaces, under the same token.
     pub stale_end: bool,
+    /// It follows by itself what was heard until now: its stream is asked for without the music
+    /// having ended.
+    pub follows: bool,
     pub head: Playhead,
     pub progress: Progress,
     /// As the appliance reported it.
@@ -94,6 +97,7 @@ impl Current {
             has_begun: false,
             pending: None,
             stale_end: false,
+            follows: false,
             head: Playhead::at(stream.begin),
             progress: Progress::new(stream.wanted, stream.begin),
             total: None,
@@ -122,6 +126,7 @@ impl Current {
         let resumes = self.pending.is_some_and(|pending| pending.want == Want::Resume);
         match self.phase {
             Phase::Starting(_) | Phase::Playing => true,
+            Phase::Asking(_) => self.follows,
             Phase::Paused { held: false } => resumes,
             _ => false,
         }

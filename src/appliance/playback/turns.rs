@@ -98,6 +98,7 @@ impl Playback {
         let offset = self.position(now);
         let Some(current) = &mut self.current else { return };
         current.phase = Phase::Asking(now.mono + DELIVER_WITHIN);
+        current.follows = false;
         let request = current.item.request();
         self.ask("AudioPlayer", "StreamRequested", request, offset);
     }
@@ -105,6 +106,7 @@ impl Playback {
     pub(super) fn wait_for_cic(&mut self, now: Now) {
         if let Some(current) = &mut self.current {
             current.phase = Phase::Waiting(now.mono + CONNECT_WITHIN);
+            current.follows = false;
         }
     }
 
@@ -145,8 +147,17 @@ impl Playback {
             Some(next) => {
                 self.note_played();
                 self.play(next, had, None, now);
+                self.join_on();
             }
             None => self.effects.extend(had.map(Effect::Cancel)),
+        }
+    }
+
+    /// The item goes on with what was heard: for the user it is the same music (dialogue 7.2).
+    fn join_on(&mut self) {
+        let was_heard = self.sounds;
+        if let Some(current) = &mut self.current {
+            current.follows = was_heard && !matches!(current.phase, Phase::Waiting(_));
         }
     }
 
@@ -154,7 +165,10 @@ impl Playback {
     pub(super) fn go_on_or_repeat(&mut self, had: Option<Token>, now: Now) {
         let long_enough = |current: &Current| current.head.played(now.mono) >= REPEAT_AFTER;
         match self.current.take_if(|current| self.repeat_one && long_enough(current)) {
-            Some(current) => self.play(current.item, had, None, now),
+            Some(current) => {
+                self.play(current.item, had, None, now);
+                self.join_on();
+            }
             None => self.go_on(had, now),
         }
     }

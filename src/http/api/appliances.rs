@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Appliances on a page, unless asked for another number; and at most.
+/// Appliances on a page, if only its begin is named; and at most.
 const PAGE: (usize, usize) = (100, 1000);
 
 /// All appliances in numbers.
@@ -34,22 +34,22 @@ pub(super) async fn fleet(state: State) -> HttpResponse {
     })
 }
 
-/// One page of the appliances, by id.
+/// The appliances, by id: all of them, or a page if `limit` or `after` is given.
 #[utoipa::path(
     get,
     path = "/api/v1/appliances",
     params(Page),
     responses((
         status = 200,
-        description = "The page.",
+        description = "All, or the page.",
         body = Vec<Appliance>,
         headers(("Link" = String, description = "With `rel=\"next\"`: the next page, if there is one.")),
     )),
 )]
 pub(super) async fn list(state: State, query: web::Query<Page>) -> Answer {
     let Page { limit, after, q } = query.into_inner();
-    let limit = limit.unwrap_or(PAGE.0);
-    if !(1..=PAGE.1).contains(&limit) {
+    let limit = limit.or(after.is_some().then_some(PAGE.0));
+    if limit.is_some_and(|limit| !(1..=PAGE.1).contains(&limit)) {
         let detail = format!("limit must be 1 to {}", PAGE.1);
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
@@ -63,13 +63,13 @@ pub(super) async fn list(state: State, query: web::Query<Page>) -> Answer {
     };
     let all = state.provisioning.store.list().await.map_err(store_problem)?;
     let mut rest = all.into_iter().filter(wanted);
-    let page: Vec<store::Appliance> = rest.by_ref().take(limit).collect();
+    let page: Vec<store::Appliance> = rest.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
     let ids = page.iter().map(|appliance| appliance.id.clone()).collect();
     let mut living = state.desk.inspect(ids).await;
     let shown = page.iter().map(|one| Appliance::new(one, living.remove(&one.id), false));
     let shown: Vec<Appliance> = shown.collect();
     let mut response = HttpResponse::Ok();
-    if let (Some(last), Some(_)) = (page.last(), rest.next()) {
+    if let (Some(limit), Some(last), Some(_)) = (limit, page.last(), rest.next()) {
         let q = match part.as_str() {
             "" => String::new(),
             part => format!("&q={}", utf8_percent_encode(part, NON_ALPHANUMERIC)),

@@ -26,8 +26,8 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Page {
-    /// Appliances on a page.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
+    /// Appliances on a page. Without it all are listed; from `after` on, 100.
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<usize>,
     /// Begin after this id.
     #[param(max_length = 64)]

@@ -323,10 +323,35 @@ fn deleting_what_nobody_knows_has_reached_its_goal() {
     let mut w = World::new();
     w.have("a", 60);
     w.delete("unknown");
-    w.order("DeleteAlert", &json!({"token": "a", "type": "TIMER"}));
     w.save();
-    w.saw(&["DeleteAlertSucceeded unknown", "DeleteAlertSucceeded a"]);
-    assert_eq!(w.has(), "a set", "token and type together are the identity");
+    w.saw(&["DeleteAlertSucceeded unknown"]);
+    assert_eq!(w.has(), "a set");
+}
+
+#[test]
+fn an_alert_of_another_type_is_not_deleted_and_nobody_says_that_it_is() {
+    let mut w = World::new();
+    let timer = json!({"token": "a", "type": "TIMER"});
+    w.have_ringing("a");
+    w.order("DeleteAlert", &timer);
+    w.saw(&["DeleteAlertFailed a"]);
+    assert_eq!((w.has().as_str(), w.active().as_str()), ("a ringing", "a"));
+    // One that is still on its way to the store counts, as it is or as it is gone.
+    w.set("b", 60);
+    w.order("DeleteAlert", &json!({"token": "b", "type": "TIMER"}));
+    w.saw(&["DeleteAlertFailed b"]);
+    w.delete("a");
+    w.order("DeleteAlert", &timer);
+    w.saw(&["stop a", "AlertStopped a"]);
+    w.save();
+    w.saw(&[
+        "SetAlertSucceeded b",
+        "set b",
+        "DeleteAlertSucceeded a",
+        "delete a",
+        "DeleteAlertSucceeded a",
+    ]);
+    assert_eq!(w.has(), "b set");
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn what_became_of_an_order_is_never_lost_and_the_rest_may_be() {
         ("RequestVersionSpec", Care::Some),
         ("ActionExecuted", Care::Keep),
         ("ActionFailed", Care::Keep),
-        ("ReportState", Care::Some),
+        ("ReportState", Care::Keep),
         ("Report", Care::Retry),
         ("ProcessDelegatedEvent", Care::Some),
     ];

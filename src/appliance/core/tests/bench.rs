@@ -9,10 +9,10 @@ use serde_json::{Value, json, value::RawValue};
 use crate::{
     appliance::{
         alerts::AlertSettings,
-        core::{Core, CoreSettings, Input, Output, SaveResult},
+        core::{Core, CoreSettings, Input, Measure, Output, SaveResult},
         focus::{Channel, Place},
         ledger::Kept,
-        message::{ContextReport, Down, Recognize, SpeechProgress, Up},
+        message::{ContextReport, DialogueState, Down, ErrorCode, Recognize, SpeechProgress, Up},
     },
     cic::{
         directive::Directive,
@@ -20,6 +20,7 @@ use crate::{
         message::{AttachmentEvent, Command, Notice, Outcome, RequestKey, Source},
     },
     clock::{Clock, ManualClock},
+    ids::DialogRequestId,
     profile::Profile,
 };
 
@@ -209,6 +210,33 @@ impl Bench {
 
     pub(super) fn report(&mut self, token: &str, state: SpeechProgress) {
         self.up(Up::Speech { token: token.into(), state });
+    }
+
+    /// What the lights showed last: the state, and whose turn it is.
+    pub(super) fn lights(&self) -> Option<(DialogueState, Option<DialogRequestId>)> {
+        self.out.iter().rev().find_map(|output| match output {
+            Output::Down(Down::Dialogue { state, dialog_request_id, .. }) => {
+                Some((*state, dialog_request_id.clone()))
+            }
+            _ => None,
+        })
+    }
+
+    /// How many of this code were counted for operators.
+    pub(super) fn counted_errors(&self, code: ErrorCode) -> usize {
+        let is_it = |output: &&Output| matches!(output, Output::Measure(Measure::InputError(counted)) if *counted == code);
+        self.out.iter().filter(is_it).count()
+    }
+
+    /// What became of events, as operators see it.
+    pub(super) fn counted_events(&self) -> Vec<String> {
+        let event = |output: &Output| match output {
+            Output::Measure(Measure::Event { namespace, name, result }) => {
+                Some(format!("{namespace}.{name} {result}"))
+            }
+            _ => None,
+        };
+        self.out.iter().filter_map(event).collect()
     }
 
     /// How many saves have been asked for.

@@ -8,7 +8,9 @@ use super::bench::{Bench, context};
 use crate::{
     appliance::{
         core::{Input, Output},
-        message::{DialogueState, Recognize, SessionState, SpeechProgress, StopReason, Up},
+        message::{
+            DialogueState, ErrorCode, Recognize, SessionState, SpeechProgress, StopReason, Up,
+        },
     },
     cic::message::{AttachmentEvent, CloseReason, Notice, Outcome, Source},
     clock::Clock,
@@ -325,7 +327,7 @@ fn a_lost_connection_fails_what_hung_on_it_and_keeps_the_events() {
 fn an_event_that_meets_401_goes_again_with_the_new_token() {
     let mut b = Bench::connected();
     let payload = RawValue::from_string("{}".into()).unwrap();
-    let (namespace, name) = ("DeviceControl".to_owned(), "ReportState".to_owned());
+    let (namespace, name) = ("Settings".to_owned(), "RequestVersionSpec".to_owned());
     b.up(Up::Event { namespace, name, payload });
     let (key, ..) = b.events().remove(0);
     let description = String::new();
@@ -367,6 +369,29 @@ fn a_flood_of_bad_input_is_reported_ten_times_and_then_summed_up() {
     let errors: Vec<_> = b.downs().into_iter().filter(|down| down.starts_with("error")).collect();
     assert_eq!(errors.len(), 11, "{errors:?}");
     assert_eq!(errors[10], "error rate_limited");
+    assert_eq!(b.counted_errors(ErrorCode::InvalidPayload), 50, "each");
+    assert_eq!(b.counted_errors(ErrorCode::RateLimited), 1);
+}
+
+#[test]
+fn attachments_that_are_cut_off_are_held_back_like_other_errors_and_end_all_the_same() {
+    let mut b = Bench::connected();
+    let (source, key, id) = b.ask("u1");
+    for n in 0..12 {
+        let payload = json!({"url": format!("cid:c{n}")});
+        b.directive(source, "Clova.RenderTemplate", Some(&id), payload);
+        let begin = AttachmentEvent::Begin { content_type: "audio/mpeg".into() };
+        for event in [begin, AttachmentEvent::Data("abc".into()), AttachmentEvent::Incomplete] {
+            b.notice(Notice::Attachment { source, content_id: format!("c{n}").into(), event });
+        }
+    }
+    b.finish(key, Outcome::Done);
+    let count = |b: &Bench, what: &str| b.downs().iter().filter(|d| d.starts_with(what)).count();
+    assert_eq!(count(&b, "error attachment_incomplete"), 10);
+    assert_eq!(count(&b, "end c"), 12);
+    assert_eq!(b.counted_errors(ErrorCode::AttachmentIncomplete), 12);
+    b.pass(Duration::from_secs(11));
+    assert_eq!(count(&b, "error rate_limited"), 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::bench::Bench;
 use crate::{
     appliance::{
         control::{ActionResult, Configuration},
+        focus::{Channel, Place},
         message::{Button, ContextReport, SpeechProgress, Up},
         playback::{self, Heard, Reported},
     },
@@ -171,6 +172,51 @@ fn music_gives_way_to_the_user_to_speech_and_to_an_alarm_and_comes_back() {
     b.sent();
     let alarm = json!({"token": "a", "type": "ALARM"});
     b.directive(Source::Downchannel, "Alerts.StopAlert", None, alarm);
+    assert_eq!(b.focus(), ["focus content"]);
+}
+
+#[test]
+fn the_next_item_of_a_playlist_neither_interrupts_the_user_nor_comes_to_the_front() {
+    for thinking in [false, true] {
+        let mut b = Bench::connected();
+        b.play("i1", "s1");
+        b.media("s1", Reported::Started, 0);
+        let stream = json!({"token": "s2", "url": "clova:s2", "urlPlayable": false,
+            "beginAtInMilliseconds": 0});
+        let next = json!({"audioItem": {"audioItemId": "i2", "stream": stream},
+            "playBehavior": "ENQUEUE"});
+        b.directive(Source::Downchannel, "AudioPlayer.Play", None, next);
+        b.sent();
+        match thinking {
+            false => drop(b.say("u1", None)),
+            true => drop(b.ask("u1")),
+        }
+        b.media("s1", Reported::Finished, 1000);
+        b.sent();
+        let stream = json!({"token": "s2", "url": "https://example.net/s2.mp3",
+            "urlPlayable": true});
+        let delivered = json!({"audioItemId": "i2", "audioStream": stream});
+        b.directive(Source::Downchannel, "AudioPlayer.StreamDeliver", None, delivered);
+        assert!(b.downs().iter().any(|down| down.starts_with("AudioPlayer.Play")));
+        assert!(!b.published("stop u1 cancelled"), "{:?}", b.downs());
+        assert_eq!(b.focus(), [""; 0], "thinking: {thinking}");
+        let places = b.core.focus.places();
+        assert_eq!(places.of(Channel::Content), Place::Background);
+    }
+}
+
+#[test]
+fn an_appliance_that_returns_is_told_what_sounds_even_if_that_is_nothing() {
+    let mut b = Bench::connected();
+    let online = |retained| Up::Status { online: true, retained };
+    b.up(online(true));
+    assert_eq!(b.focus(), [""; 0], "the broker repeats what is known");
+    b.up(online(false));
+    assert_eq!(b.focus(), ["focus "]);
+    b.play("i1", "s1");
+    b.media("s1", Reported::Started, 0);
+    b.clear();
+    b.up(online(false));
     assert_eq!(b.focus(), ["focus content"]);
 }
 

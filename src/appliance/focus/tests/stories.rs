@@ -117,6 +117,40 @@ fn an_interrupted_speech_comes_back_when_the_new_request_fails() {
 }
 
 #[test]
+fn music_stays_behind_the_user_until_the_answer_that_replaces_the_older_one_has_been_spoken() {
+    let mut w = World::new();
+    w.start(Channel::Content, "music");
+    w.start(Channel::Dialogue, "a");
+    w.attend(Attention::Speaking);
+    w.seen();
+    w.attend(Attention::Listening);
+    w.saw(&["[dialogue- content-]"]);
+    w.attend(Attention::Processing);
+    w.saw(&[]);
+    w.end(Channel::Dialogue, "a");
+    w.saw(&["[content-]"]);
+    w.start(Channel::Dialogue, "b");
+    w.attend(Attention::Speaking);
+    w.saw(&["[dialogue content-]"]);
+    w.end(Channel::Dialogue, "b");
+    w.attend(Attention::Idle);
+    w.saw(&["[content]"]);
+}
+
+#[test]
+fn a_request_that_fails_after_the_user_has_spoken_gives_the_front_back_to_the_older_speech() {
+    let mut w = World::new();
+    w.start(Channel::Content, "music");
+    w.start(Channel::Dialogue, "a");
+    w.attend(Attention::Speaking);
+    w.attend(Attention::Listening);
+    w.attend(Attention::Processing);
+    w.saw(&["[dialogue- content-]"]);
+    w.attend(Attention::Speaking);
+    w.saw(&["[dialogue content-]"]);
+}
+
+#[test]
 fn a_speech_that_nobody_has_asked_for_is_in_front_from_its_delivery_on() {
     let mut w = World::new();
     w.start(Channel::Content, "music");
@@ -164,8 +198,9 @@ fn listening_is_cancelled_once_however_often_the_core_says_that_it_listens() {
 #[test]
 fn an_appliance_that_returns_is_told_again_what_sounds() {
     let mut w = World::new();
-    w.focus.announce();
     w.saw(&[]);
+    w.focus.announce();
+    w.saw(&["[]"]);
     w.start(Channel::Content, "a");
     w.saw(&["[content]"]);
     w.focus.announce();

@@ -35,12 +35,45 @@ fn what_waits_is_not_asked_for() {
     w.play_opaque("c", "ENQUEUE");
     w.saw(&[]);
     w.heard("a", Reported::Finished, 10);
-    w.saw(&["PlayFinished a 10", "ask StreamRequested id-b", "silent"]);
+    w.saw(&["PlayFinished a 10", "ask StreamRequested id-b"]);
     w.deliver("b", &playable("b"));
     w.heard("b", Reported::Started, 0);
     w.heard("b", Reported::Finished, 0);
-    let want = ["play b 0", "sounds", "PlayStarted b 0", "PlayFinished b 0"];
-    w.saw(&[&want[..], &["ask StreamRequested id-c", "silent"]].concat());
+    let want = ["play b 0", "PlayStarted b 0", "PlayFinished b 0"];
+    w.saw(&[&want[..], &["ask StreamRequested id-c"]].concat());
+}
+
+#[test]
+fn between_two_items_the_music_goes_on_and_ends_when_nothing_comes() {
+    let mut w = World::playing();
+    w.play_opaque("b", "ENQUEUE");
+    w.heard("a", Reported::Finished, 10);
+    w.saw(&["PlayFinished a 10", "ask StreamRequested id-b"]);
+    w.pass(10);
+    w.saw(&["count stream_never_delivered", "silent"]);
+    // What is asked for because somebody wants something else begins anew.
+    w.replace("c");
+    w.heard("c", Reported::Started, 0);
+    w.forget_seen();
+    w.play_opaque("d", "REPLACE_ALL");
+    let seen = w.take_seen();
+    assert!(seen.ends_with(&["silent".to_owned()]), "{seen:?}");
+    w.deliver("d", &playable("d"));
+    w.saw(&["play d 0", "sounds"]);
+}
+
+#[test]
+fn music_that_waits_for_cic_has_ended() {
+    let mut w = World::playing();
+    w.play_opaque("b", "ENQUEUE");
+    w.heard("a", Reported::Finished, 10);
+    w.forget_seen();
+    w.connected(false);
+    w.saw(&["silent"]);
+    w.connected(true);
+    w.saw(&["ask StreamRequested id-b"]);
+    w.deliver("b", &playable("b"));
+    w.saw(&["play b 0", "sounds"]);
 }
 
 #[test]
