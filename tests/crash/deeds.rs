@@ -113,10 +113,12 @@ fn act(home: &Home, cic: &SimulatedCic, rng: &mut StdRng) {
         }
         (80..84, _) => {
             touch_ringing();
+            home.log().all_pressed = true;
             home.appliance.stop_alert(None);
         }
         (84..88, _) => {
             touch_ringing();
+            home.log().all_pressed = true;
             home.appliance.type_text("stop", None);
         }
         (88..92, Some(alert)) => {

@@ -52,6 +52,12 @@ pub struct Log {
     pub excused: HashSet<Key>,
     /// Tokens that somebody has stopped, deleted or changed in this round.
     pub touched: BTreeSet<String>,
+    /// Those of the round before: on a busy machine the press of a button may wait in the broker
+    /// until the next process reads it, before it announces anything.
+    pub late: BTreeSet<String>,
+    /// Somebody has pressed the button that stops all, in this round and in the one before.
+    pub all_pressed: bool,
+    pub all_late: bool,
 }
 
 impl Log {
@@ -81,6 +87,11 @@ impl Log {
         let about = |line: &&String| line.ends_with(token) || line.ends_with('*');
         let lines: Vec<_> = self.history.iter().filter(about).cloned().collect();
         lines[lines.len().saturating_sub(STORY)..].join("\n")
+    }
+
+    /// Whether a button that was pressed before the kill may end it before it is announced.
+    pub fn may_end(&self, token: &String) -> bool {
+        self.all_late || self.touched.contains(token) || self.late.contains(token)
     }
 
     fn told(&mut self, value: &Value, key: Key) {
@@ -241,7 +252,11 @@ impl World {
     }
 
     pub fn begin_anew(&self) {
-        self.homes.iter().for_each(|home| home.log().touched.clear());
+        for home in &self.homes {
+            let mut log = home.log();
+            log.late = std::mem::take(&mut log.touched);
+            log.all_late = std::mem::take(&mut log.all_pressed);
+        }
     }
 
     /// What was seen, for people.
