@@ -1,9 +1,13 @@
+# shellcheck shell=bash
 # To be sourced by the checks that need a living gateway: it starts one with its embedded broker
 # and SQLite before a simulated CLOVA, and a simulated speaker `kitchen` that is connected; all in
 # a temporary folder ($dir) and on free ports ($http is where the API is). Everything ends with
 # the script that sourced it. Needs Rust.
 
-GATEWAY=$PWD/${CARGO_TARGET_DIR:-target}/debug/cic-gateway
+# shellcheck source=.ci/tools.sh
+. .ci/tools.sh
+gateway_binary
+GATEWAY=$BINARY
 TOKEN=only-for-tests
 dir=$(mktemp -d)
 started=()
@@ -22,10 +26,15 @@ trap end_stage EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Waits until a line of a file fits, and prints it. Fails when the process that writes it ends.
+# Waits until a line of a file fits, and prints it. Fails when the process that writes it ends. The
+# file has to exist: who writes it may not have come to that yet.
 line_of() {
     local pid=$1 file=$2 pattern=$3
-    grep -m1 -E -e "$pattern" < <(tail --pid="$pid" -n +1 -f "$file" 2>/dev/null)
+    grep -m1 -E -e "$pattern" < <(tail --pid="$pid" -n +1 -f "$file" 2>/dev/null) || {
+        echo "no line with '$pattern' in ${file##*/}:" >&2
+        tail -n 20 "$file" >&2
+        return 1
+    }
 }
 
 gateway() { "$GATEWAY" --config "$dir/config.toml" "$@"; }
@@ -36,6 +45,7 @@ add_appliance() {
 }
 
 start_cic() {
+    : >"$dir/cic.out"
     "$GATEWAY" simulate cic --listen 127.0.0.1:0 --auth-listen 127.0.0.1:0 \
         --ca-out "$dir/ca.pem" >"$dir/cic.out" &
     started+=($!)
@@ -87,7 +97,6 @@ expect_healthy_gateway() {
     fi
 }
 
-cargo build --locked --quiet
 start_cic
 start_gateway
 : >"$dir/speaker.out"

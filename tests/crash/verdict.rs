@@ -84,17 +84,17 @@ impl World {
                 live.map(|a| (a.token.to_string(), a.scheduled_time.to_string())).collect();
             let missing = || {
                 let log = home.log();
-                // A button that was pressed before the kill may end some of them first.
                 let missing = wanted.iter().filter(|key| !log.announced.contains(*key));
-                missing.filter(|(token, _)| !log.touched.contains(token)).count()
+                let missing = missing.filter(|(token, _)| !log.may_end(token));
+                missing.map(|(token, _)| log.story(token)).collect::<Vec<_>>().join("\n\n")
             };
             let told = async {
-                while missing() > 0 {
+                while !missing().is_empty() {
                     home.hear().await;
                 }
             };
             let told = tokio::time::timeout(LIMIT, told).await;
-            assert!(told.is_ok(), "{} not announced, see {}", missing(), self.place());
+            assert!(told.is_ok(), "not announced:\n{}\nsee {}", missing(), self.place());
         }
     }
 
