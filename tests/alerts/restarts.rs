@@ -56,9 +56,10 @@ async fn an_alert_survives_restarts_in_every_phase_with_postgres() {
 #[actix_web::test]
 async fn one_that_came_due_while_the_gateway_was_down_rings_when_it_is_back() {
     let mut house = House::build(Plan::default()).await;
-    let token = house.set(AlertKind::Timer, SECOND).await;
+    // On a slow machine the gateway needs its time to stop, too.
+    let token = house.set(AlertKind::Timer, 6 * SECOND).await;
     house.stop().await;
-    tokio::time::sleep(2 * SECOND).await; // its time
+    tokio::time::sleep(7 * SECOND).await; // its time
     house.start().await;
     house.rings(&token).await;
     house.speaker().type_text("stop", None);

@@ -1,7 +1,17 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::{Value, json, value::RawValue};
+
 use super::*;
 use crate::{
-    appliance::message::{AttachmentRef, DialogueState, SessionState, StopReason},
+    appliance::message::{
+        About, AttachmentRef, DialogueState, Down, ErrorCode, InputError, SessionState, StopReason,
+        Up,
+    },
     cic::directive::Directive,
+    ids::ApplianceId,
+    mqtt::Publication,
 };
 
 fn up(topic: &str, payload: &str) -> Result<Up, ErrorCode> {
