@@ -76,7 +76,7 @@ pub struct Left {
     pub event: Arc<Outgoing>,
     /// Its place in the store's outbox, to be removed.
     pub number: Option<i64>,
-    /// ok, refused, failed or dropped: the label of `cic_events_total`.
+    /// ok, refused, failed, dropped or unpaired: the label of `cic_events_total`.
     pub result: &'static str,
 }
 
@@ -135,7 +135,7 @@ impl Outbox {
     pub fn clear(&mut self) -> impl Iterator<Item = Left> + use<> {
         (self.retry_at, self.setbacks) = (None, 0);
         let waiting = std::mem::take(&mut self.waiting).into_iter();
-        waiting.map(|Entry { event, number, .. }| Left { event, number, result: "dropped" })
+        waiting.map(|Entry { event, number, .. }| Left { event, number, result: "unpaired" })
     }
 
     /// What must not be lost, in order: what a whole save contains.

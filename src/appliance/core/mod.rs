@@ -204,7 +204,7 @@ pub enum Measure {
         namespace: String,
         /// Name.
         name: String,
-        /// ok, refused, failed, dropped.
+        /// ok, refused, failed, dropped, unpaired.
         result: &'static str,
     },
     /// `cic_connects_total`.

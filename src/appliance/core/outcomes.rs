@@ -131,7 +131,8 @@ impl Core {
                     self.complain_audio(ErrorCode::AudioOverflow, why, utterance, now);
                 }
             }
-            Kind::Text { metadata, retried: false } if unauthorized => {
+            // Unless the user has asked for something else since.
+            Kind::Text { metadata, retried: false } if unauthorized && !self.is_overtaken(key) => {
                 self.awaits_token = true;
                 let until = now.mono + TOKEN_PATIENCE;
                 self.refused_text =
@@ -146,6 +147,11 @@ impl Core {
             }
             Kind::Event => {}
         }
+    }
+
+    /// Whether the user began a newer request, which is still under way.
+    fn is_overtaken(&self, key: RequestKey) -> bool {
+        self.requests.iter().any(|(other, request)| *other > key && request.is_recognize())
     }
 
     /// `401` and `412` concern the session, not only the request (transport 9.2).

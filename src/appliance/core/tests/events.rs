@@ -75,9 +75,9 @@ fn what_an_unpaired_appliance_can_tell_nobody_any_more_is_counted() {
     b.clear();
     b.feed(Input::Unpaired);
     let want = [
-        "Settings.RequestVersionSpec dropped",
-        "DeviceControl.ActionExecuted dropped",
-        "SpeechSynthesizer.SpeechStopped dropped",
+        "Settings.RequestVersionSpec unpaired",
+        "DeviceControl.ActionExecuted unpaired",
+        "SpeechSynthesizer.SpeechStopped unpaired",
     ];
     assert_eq!(b.counted_events(), want);
     assert_eq!((b.kept_events(), b.saves()), (vec![], 0), "the store has forgotten by itself");
