@@ -1,11 +1,17 @@
 //! The user speaks while an answer is being given (dialogue 7.2, 9).
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::bench::Bench;
 use crate::{
-    appliance::message::{DialogueState, SpeechProgress},
+    appliance::{
+        core::Input,
+        message::{DialogueState, SpeechProgress, Up},
+    },
     cic::message::{Notice, Outcome, RequestKey, Source},
+    clock::Clock,
 };
 
 /// An answer of two Speaks and a Play; the first Speak has begun.
@@ -124,4 +130,19 @@ fn the_older_speech_comes_back_when_the_request_fails_after_the_user_has_spoken(
     b.finish(key, Outcome::Broken("reset".into()));
     assert_eq!(b.focus(), ["focus (dialogue) (content)", "focus dialogue (content)"]);
     assert_eq!(b.lights(), Some((DialogueState::Speaking, Some(old.as_str().into()))));
+}
+
+#[test]
+fn a_refused_text_does_not_go_again_behind_a_newer_request() {
+    let mut b = Bench::connected();
+    b.up(Up::Text { text: "hello".into(), expect_speech_id: None });
+    let (key, ..) = b.events().remove(0);
+    b.notice(Notice::Sent { key });
+    b.say("u1", None);
+    b.finish(key, Outcome::Refused { status: 401, description: String::new() });
+    let now = b.clock.now();
+    let expires_at = now.wall.checked_add(Duration::from_secs(1000)).unwrap();
+    b.feed(Input::Tokens { issued_at: now.wall, expires_at });
+    assert_eq!(b.events().len(), 1, "the user has asked for something else");
+    assert!(b.published("error busy"), "{:?}", b.downs());
 }
